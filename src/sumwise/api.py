@@ -1,0 +1,168 @@
+"""fit(): checks arguments, reads the data, chooses the model, runs the loop, and hands back a Fit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sumwise.data import Contract, DesignBlock, Formula, agree, build, check_groups_disjoint, open_sites, parse
+from sumwise.engines.local import LocalEngine
+from sumwise.errors import UsageError
+from sumwise.loop import Round, run
+from sumwise.maths.newton import Outcome
+from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, Moments, Question, RandomIntercept, Site, State
+from sumwise.results.fit import Fit
+from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, SiteRecord, Verdict
+
+FAMILIES = {"binomial": "logit"}
+"""Families and their links."""
+
+PROGRESS_AFTER = 2.0
+"""Seconds after which a fit starts to show its rounds."""
+
+
+def fit(
+    formula: str,
+    data: Any,
+    *,
+    family: str = "binomial",
+    nodes: int | str = "auto",
+    missing: str = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Fit a model to rows in one table or at many sites.
+
+    formula: "y ~ x + (1 | g)" with y in 0/1, or "cbind(successes, failures) ~ x + (1 | g)"; one random intercept.
+    data: a pandas, polars or Arrow table; the path or glob of CSV or Parquet files; or {site name: any of these}.
+    family: "binomial" (logit link).
+    nodes: "auto" chooses for each group the smallest order whose measured error keeps the total log-likelihood within 1e-10; 1 is Laplace's
+        approximation; k takes k nodes everywhere.
+    missing: "error" refuses rows with missing values, "drop" leaves them out and counts them.
+    threads: how many at most; the bits do not depend on it.
+    progress: show each round on standard error; None shows them when the fit takes long and a person is watching.
+
+    Raises UsageError (the call), DataError (the rows), SiteError (one site)."""
+    parsed, model_of = parse(formula), _model(parse(formula), family, nodes)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UsageError(f"threads={threads!r}: a whole number from 1")
+    sources = open_sites(data)
+    contract = agree(parsed, sources, missing=missing)
+    blocks = {name: build(parsed, contract, source, missing=missing, family=family) for name, source in sources.items()}
+    check_groups_disjoint(blocks)
+    model = model_of(contract.names)
+    sites = {name: Site(block) for name, block in blocks.items()}
+    with LocalEngine(sites, threads) as engine:
+        records: list[RoundRecord] = []
+        state, _ = run(model, engine, _watcher(records, progress))
+    estimate = model.finish(state)
+    effects = _effects(model.group, sites, blocks, estimate)
+    return _result(parsed, family, nodes, contract, estimate, effects, records, blocks)
+
+
+def _model(formula: Formula, family: str, nodes: int | str) -> Callable[[tuple[str, ...]], RandomIntercept]:
+    """The model that the formula and the family call for, once the columns are known."""
+    if family not in FAMILIES:
+        raise UsageError(f"family={family!r} is not available; available: {', '.join(map(repr, FAMILIES))}")
+    if len(formula.bars) != 1:
+        found = "no random effect" if not formula.bars else f"{len(formula.bars)} random-effect terms"
+        raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
+    (bar,) = formula.bars
+    if bar.terms.replace(" ", "") != "1" or not bar.columns:
+        raise UsageError(f"{bar.text} is not available; this version fits one random intercept, (1 | group)")
+    RandomIntercept((), bar.group, nodes)  # a wrong number of nodes is refused before any data is read
+    return lambda columns: RandomIntercept(columns, bar.group, nodes)
+
+
+def _watcher(records: list[RoundRecord], progress: bool | None) -> Callable[[Round, State], None]:
+    began = time.perf_counter()
+
+    def watch(round_: Round, state: State) -> None:
+        records.append(_record(round_, state))
+        watched = sys.stderr.isatty() and time.perf_counter() - began > PROGRESS_AFTER
+        if progress or (progress is None and watched):
+            print(_progress_line(records[-1]), file=sys.stderr, flush=True)
+
+    return watch
+
+
+def _record(round_: Round, state: State) -> RoundRecord:
+    total = round_.total
+    if isinstance(total, Moments):
+        size = total.columns.digits.size + total.totals.digits.size
+        numbers = len(total.columns.digits) + len(total.totals.digits) + 2
+        return RoundRecord(round_.number, "counts, column sums, group moments", numbers, 4 * size, round_.seconds, None, None)
+    assert isinstance(round_.question, Question) and state.ascent is not None and state.moments is not None
+    asked = f"log-likelihood, gradient, Hessian at theta = {round_.question.theta:.6g}"
+    loglik = float(total.values.round()[0] + state.moments.totals.round()[5])
+    digits = total.values.digits
+    return RoundRecord(
+        round_.number, asked, len(digits) + len(total.used), 4 * digits.size, round_.seconds, loglik, state.ascent.move
+    )
+
+
+def _progress_line(record: RoundRecord) -> str:
+    what = "" if record.loglik is None else f"  loglik {record.loglik:.6f}  could move {record.move:.1e} SE"
+    return f"round {record.number}: {record.seconds:.2f} s{what}"
+
+
+def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock], estimate: Estimate) -> RandomEffects:
+    labels: list[int | str] = []
+    modes: list[float] = []
+    sds: list[float] = []
+    for name, site in sites.items():
+        mode, scale = site.modes(estimate.question)
+        labels.extend(blocks[name].groups)
+        modes.extend((estimate.theta * mode).tolist())
+        sds.extend((estimate.theta * scale).tolist())
+    order = sorted(range(len(labels)), key=lambda i: (isinstance(labels[i], str), labels[i]))
+    pick = [tuple(values[i] for i in order) for values in (labels, modes, sds)]
+    return RandomEffects(group, *pick)
+
+
+def _verdict(estimate: Estimate, group: str) -> Verdict:
+    move = estimate.move
+    if estimate.outcome is not Outcome.CONVERGED:
+        why = "no step raised the log-likelihood" if estimate.outcome is Outcome.STALLED else "the limit of rounds was reached"
+        return Verdict("not_converged", f"Not converged ({why}): estimates could still move by {move:.1g} standard errors.", move)
+    far = f"Estimates could move by at most {move:.1e} standard errors."
+    if estimate.theta == 0:
+        zero = (
+            f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ no more than chance makes them, "
+            f"and the fixed effects are those of the regression without (1 | {group})."
+        )
+        return Verdict("boundary", f"{zero} {far}", move)
+    return Verdict("converged", f"Converged. {far}", move)
+
+
+def _result(
+    formula: Formula,
+    family: str,
+    nodes: int | str,
+    contract: Contract,
+    estimate: Estimate,
+    effects: RandomEffects,
+    records: list[RoundRecord],
+    blocks: dict[str, DesignBlock],
+) -> Fit:
+    bound = QUADRATURE_BOUND if nodes == "auto" else None
+    return Fit(
+        formula=formula.text,
+        family=family,
+        link=FAMILIES[family],
+        nodes=nodes,
+        contract=contract.to_dict(),
+        terms=contract.names,
+        beta=estimate.beta,
+        theta_value=estimate.theta,
+        covariance=estimate.vcov,
+        loglik=estimate.loglik,
+        nobs=estimate.rows,
+        effects=effects,
+        verdict=_verdict(estimate, effects.group),
+        quadrature=Quadrature(estimate.nodes, estimate.quadrature_error, bound),
+        round_records=tuple(records),
+        site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),
+    )

@@ -1,0 +1,21 @@
+"""The data room: formula text and tables in, one numeric design block per site out."""
+
+from sumwise.data.contract import Contract, agree, check_groups_disjoint
+from sumwise.data.design import DesignBlock, Rows, build, rows
+from sumwise.data.formula import Bar, Formula, parse
+from sumwise.data.source import Source, open_sites
+
+__all__ = [
+    "Bar",
+    "Contract",
+    "DesignBlock",
+    "Formula",
+    "Rows",
+    "Source",
+    "agree",
+    "build",
+    "check_groups_disjoint",
+    "open_sites",
+    "parse",
+    "rows",
+]

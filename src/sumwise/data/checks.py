@@ -1,0 +1,128 @@
+"""Checks of every row at a site: missing values, infinite values, a response outside its family's domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from sumwise.data.values import Values, all_finite
+from sumwise.errors import DataError, UsageError
+
+
+def complete_rows(columns: Mapping[str, Values]) -> tuple[np.ndarray | None, dict[str, int]]:
+    """(keep, counts).
+
+    keep (n,) bool: true where no column is missing, or None if every row is complete.   counts: missing
+    values by column, for the columns that have any.
+    """
+    keep, counts = None, {}
+    for name, values in columns.items():
+        absent = values.absent()
+        if absent is not None:
+            counts[name] = int(absent.sum())
+            keep = ~absent if keep is None else keep & ~absent
+    return keep, counts
+
+
+def refuse_missing(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Raises DataError where counts {site: {column: missing values}} holds any."""
+    lines = [
+        f"site '{site}': " + ", ".join(f"{column} {count}" for column, count in found.items())
+        for site, found in counts.items()
+        if found
+    ]
+    if lines:
+        shown = "; ".join(lines[:20]) + (f"; and {len(lines) - 20} more sites" if len(lines) > 20 else "")
+        fault = f"Missing values, by site and column: {shown}."
+        raise DataError(f'{fault} Fill them, or drop these rows with missing="drop".')
+
+
+def check_missing_option(missing: str) -> None:
+    """Raises UsageError unless missing is "error" or "drop"."""
+    if missing not in ("error", "drop"):
+        raise UsageError(f'missing is "error" or "drop", not {missing!r}.')
+
+
+def check_columns_finite(site: str, columns: Mapping[str, Values], rows: np.ndarray | None) -> None:
+    """Raises DataError for an infinite value in a number column.  Missing values must be gone already.
+
+    rows (n,): the rows' places in the table, or None where no row was dropped.
+    """
+    for name, values in columns.items():
+        if values.kind == "number" and values.values.dtype.kind == "f" and not all_finite(values.values):
+            bad = ~np.isfinite(values.values)
+            where = _where(bad, rows, values.values)
+            raise DataError(
+                f"Site '{site}', column '{name}': {where}. Infinite values cannot be fitted; mend them."
+            )
+
+
+def check_result_finite(
+    site: str, text: str, result: np.ndarray, inputs: Mapping[str, Values], rows: np.ndarray | None
+) -> None:
+    """Raises DataError where a calculation made an infinite or undefined value from finite inputs.
+
+    text: the calculation, for the message; inputs: its columns; rows: as above.
+    """
+    if all_finite(np.atleast_1d(result)):
+        return
+    bad = np.broadcast_to(~np.isfinite(result), (max((len(v) for v in inputs.values()), default=1),))
+    first = int(np.argmax(bad))
+    of = ", ".join(
+        f"{name} = {values.values[first]}" for name, values in inputs.items() if values.kind == "number"
+    )
+    fault = f"Site '{site}': '{text}' is infinite or undefined, as log(0), log(-1) and 1/0 are"
+    where = _where(bad, rows, result) + (f" ({of})" if of else "")
+    raise DataError(f"{fault}: {where}. Change the formula or these rows.")
+
+
+def check_response(
+    family: str,
+    site: str,
+    text: str,
+    successes: np.ndarray,
+    failures: np.ndarray | None,
+    rows: np.ndarray | None,
+) -> None:
+    """Raises DataError where a response lies outside the family's domain, UsageError for an unknown family.
+
+    text: the response as written; successes, failures (n,) float64; failures is None for a single response.
+    """
+    if family not in DOMAINS:
+        raise UsageError(f"Unknown family '{family}'. Known are: {', '.join(sorted(DOMAINS))}.")
+    DOMAINS[family](site, text, successes, failures, rows)
+
+
+def _binomial(
+    site: str, text: str, successes: np.ndarray, failures: np.ndarray | None, rows: np.ndarray | None
+) -> None:
+    where = f"Site '{site}', response '{text}':"
+    if failures is None:
+        bad = (successes != 0) & (successes != 1)
+        if bad.any():
+            hint = "Write cbind(successes, failures) for counts, (y == 2) for another coding."
+            raise DataError(f"{where} a binomial response is 0 or 1; {_where(bad, rows, successes)}. {hint}")
+        return
+    for name, counts in (("successes", successes), ("failures", failures)):
+        for bad, fault in ((counts < 0, "negative"), (counts != np.rint(counts), "not whole numbers")):
+            if bad.any():
+                excess = name == "failures" and fault == "negative"
+                why = " (more successes than trials)" if excess else ""
+                hint = "Write cbind(successes, failures), or cbind(successes, size - successes)."
+                raise DataError(f"{where} {name} are {fault}{why}; {_where(bad, rows, counts)}. {hint}")
+
+
+DOMAINS: dict[str, Callable[[str, str, np.ndarray, np.ndarray | None, np.ndarray | None], None]] = {
+    "binomial": _binomial,
+}
+"""Family name -> check of its response."""
+
+
+def _where(bad: np.ndarray, rows: np.ndarray | None, values: np.ndarray) -> str:
+    """ "3 of 56 rows, the first is row 17 (counted from 1) with value inf" """
+    first = int(np.argmax(bad))
+    row = 1 + (first if rows is None else int(rows[first]))
+    value = np.broadcast_to(values, bad.shape)[first]
+    counted = f"{int(bad.sum())} of {len(bad)} rows"
+    return f"{counted}, the first is row {row} (counted from 1) with value {float(value)!r}"

@@ -1,0 +1,84 @@
+"""Which columns the fixed part of a formula makes: formulaic's algebra, R's names.
+
+formulaic expands `a * b`, drops intercepts and decides in which terms a factor loses its reference level.
+It sees stand-ins and a two-row table only, never data: the answer is the same wherever it is worked out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from formulaic import model_matrix
+
+Level = str | int | float | bool
+INTERCEPT = "(Intercept)"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One variable of a product.  atom: its index; reduced: a factor without its first (reference) level."""
+
+    atom: int
+    reduced: bool
+
+
+Product = tuple[Part, ...]
+"""Parts multiplied together; the empty product is the intercept."""
+
+
+def expand(fixed: str, is_factor: Sequence[bool]) -> tuple[Product, ...]:
+    """The products that the fixed part stands for, in the order of their columns.
+
+    fixed: algebra over the stand-ins v0, v1, ..; is_factor[i]: whether vi has levels.   Parts stand in the
+    order in which variables first appear in the formula, as in R, so `b:a` after `a + b` is called `a:b`.
+    """
+    # two levels are enough: how many there are changes the number of columns, not the structure
+    table = pd.DataFrame(
+        {f"v{i}": pd.Categorical(["a", "b"]) if factor else [1.0, 2.0] for i, factor in enumerate(is_factor)},
+        index=range(2),
+    )
+    structure = model_matrix(fixed, table, context={}).model_spec.structure
+    return tuple(
+        tuple(sorted((_part(f) for f in scoped.factors), key=lambda part: part.atom))
+        for entry in structure
+        for scoped in entry.scoped_terms
+    )
+
+
+def _part(scoped_factor: object) -> Part:
+    """formulaic writes a scoped factor as `v3`, and as `v3-` where it lost its reference level."""
+    text = str(scoped_factor)
+    match = re.fullmatch(r"v(\d+)(-?)", text)
+    if match is None:
+        raise AssertionError(f"formulaic named a factor {text!r}")
+    return Part(int(match[1]), match[2] == "-")
+
+
+def column_names(
+    products: Sequence[Product], texts: Sequence[str], levels: Sequence[tuple[Level, ...]]
+) -> tuple[str, ...]:
+    """R's names, e.g. "(Intercept)", "age", "urbanY", "age:urbanY".
+
+    texts[i]: atom i as written; levels[i]: its levels, empty for a number.
+    """
+    names = []
+    for product in products:
+        parts = [
+            [texts[part.atom] + level_text(level) for level in levels[part.atom][part.reduced :]]
+            or [texts[part.atom]]
+            for part in product
+        ]
+        # the first factor runs fastest, as in R
+        names += [":".join(reversed(choice)) or INTERCEPT for choice in itertools.product(*reversed(parts))]
+    return tuple(names)
+
+
+def level_text(level: Level) -> str:
+    """A level as R prints it inside a coefficient's name: TRUE, 2, 0.5, terbinafine."""
+    if isinstance(level, bool):
+        return "TRUE" if level else "FALSE"
+    return str(level)

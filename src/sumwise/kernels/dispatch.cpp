@@ -1,0 +1,53 @@
+// The C entry points, and the choice of the instruction-set level.
+#include "table.hpp"
+
+extern "C" {
+extern const Table table_base;
+#ifdef HAVE_v3
+extern const Table table_v3, table_v4;
+#endif
+}
+
+namespace {
+int best_level() {
+#ifdef HAVE_v3
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return 1;
+#endif
+    return 0;
+}
+const Table* table_of(int level) {
+#ifdef HAVE_v3
+    if (level == 2) return &table_v4;
+    if (level == 1) return &table_v3;
+#endif
+    (void)level;
+    return &table_base;
+}
+int current = best_level();
+const Table* table = table_of(current);
+}  // namespace
+
+#define API extern "C" __attribute__((visibility("default")))
+/// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
+API int64_t sw_best_level() { return best_level(); }
+API int64_t sw_level() { return current; }
+API int64_t sw_set_level(int64_t level) {
+    if (level < 0 || level > best_level()) return 1;
+    current = (int)level;
+    table = table_of(current);
+    return 0;
+}
+API int64_t sw_sum_add(int64_t* digits, const double* x, int64_t sums, int64_t terms, int64_t sum_stride, int64_t term_stride) {
+    return table->add(digits, x, sums, terms, sum_stride, term_stride);
+}
+API int64_t sw_sum_merge(int64_t* digits, const int64_t* other, int64_t sums) { return table->merge(digits, other, sums); }
+API int64_t sw_sum_round(const int64_t* digits, double* out, int64_t sums) { return table->round(digits, out, sums); }
+API void sw_exp(const double* x, double* out, int64_t n) { table->exp(x, out, n); }
+API void sw_log(const double* x, double* out, int64_t n) { table->log(x, out, n); }
+API int64_t sw_aghq(const void* data, const void* query, int64_t first, int64_t last, const void* answer) {
+    return table->aghq(data, query, first, last, answer);
+}

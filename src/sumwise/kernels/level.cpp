@@ -1,0 +1,53 @@
+// All kernels, compiled once for each instruction-set level (LEVEL = base, v3, v4); see CMakeLists.txt.
+#include "aghq.hpp"
+#include "sums.hpp"
+#include "table.hpp"
+
+namespace {
+
+int64_t add(int64_t* digits, const double* x, int64_t sums, int64_t terms, int64_t sum_stride, int64_t term_stride) {
+    alignas(64) double block[BLOCK];
+    for (int64_t v = 0; v < sums; ++v) {
+        int64_t* d = digits + v * DIGITS;
+        int64_t since = 0;
+        for (int64_t first = 0; first < terms; first += BLOCK) {
+            for (int64_t j = 0; j < BLOCK; ++j)
+                block[j] = first + j < terms ? x[v * sum_stride + (first + j) * term_stride] : 0;
+            if (!add_block(d, block)) return -1 - v;
+            if (++since == 1 << 24) since = 0, normalise(d);  // a digit holds 2^31 additions, a block makes 64 at most
+        }
+        if (!normalise(d)) return v + 1;
+    }
+    return 0;
+}
+int64_t merge(int64_t* digits, const int64_t* other, int64_t sums) {
+    for (int64_t v = 0; v < sums; ++v) {
+        for (int k = 0; k < DIGITS; ++k) digits[v * DIGITS + k] += other[v * DIGITS + k];
+        if (!normalise(digits + v * DIGITS)) return v + 1;
+    }
+    return 0;
+}
+int64_t round_all(const int64_t* digits, double* out, int64_t sums) {
+    for (int64_t v = 0; v < sums; ++v)
+        if (!round_sum(digits + v * DIGITS, out + v)) return v + 1;
+    return 0;
+}
+template <lanes (*f)(lanes)> void map(const double* x, double* out, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        alignas(64) double buffer[LANES] = {1, 1, 1, 1, 1, 1, 1, 1};
+        const int64_t m = n - i < LANES ? n - i : LANES;
+        memcpy(buffer, x + i, m * sizeof(double));
+        store(buffer, f(load(buffer)));
+        memcpy(out + i, buffer, m * sizeof(double));
+    }
+}
+int64_t evaluate_aghq(const void* data, const void* query, int64_t first, int64_t last, const void* answer) {
+    return evaluate(*static_cast<const Packed*>(data), *static_cast<const Query*>(query), first, last,
+                    *static_cast<const Answer*>(answer));
+}
+
+}  // namespace
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq};

@@ -1,0 +1,12 @@
+// The functions that every instruction-set level provides.
+#pragma once
+#include <cstdint>
+
+struct Table {
+    int64_t (*add)(int64_t* digits, const double* x, int64_t sums, int64_t terms, int64_t sum_stride, int64_t term_stride);
+    int64_t (*merge)(int64_t* digits, const int64_t* other, int64_t sums);
+    int64_t (*round)(const int64_t* digits, double* out, int64_t sums);
+    void (*exp)(const double* x, double* out, int64_t n);
+    void (*log)(const double* x, double* out, int64_t n);
+    int64_t (*aghq)(const void* data, const void* query, int64_t first, int64_t last, const void* answer);
+};

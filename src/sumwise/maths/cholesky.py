@@ -1,0 +1,96 @@
+"""Cholesky factor, solutions and inverse of small symmetric matrices, in a fixed order of operations.
+
+BLAS and LAPACK order their sums by processor, so their last bits differ between machines.  Here every element goes through the
+same multiplications and subtractions everywhere: numpy's elementwise arithmetic rounds each operation once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """L (n, n) lower triangular with S A S = L L', where S = diag(scale) makes the diagonal of A one (or minus one)."""
+
+    L: Floats
+    scale: Floats
+
+    def solve(self, b: Floats) -> Floats:
+        """x (n, ...) with A x = b (n, ...)."""
+        return (self.scale * self._backward(self._forward((self.scale * b.T).T)).T).T
+
+    def inverse(self) -> Floats:
+        """The inverse of A (n, n), symmetric to the last bit."""
+        half = self._forward(np.diag(self.scale))  # L^-1 S, so that A^-1 = half' half
+        n = len(half)
+        out = np.zeros((n, n))
+        for k in range(n):
+            out += np.multiply.outer(half[k], half[k])
+        return out
+
+    def _forward(self, b: Floats) -> Floats:
+        x = np.array(b, dtype=np.float64)
+        for k in range(len(self.L)):
+            x[k] = x[k] / self.L[k, k]
+            x[k + 1 :] -= np.multiply.outer(self.L[k + 1 :, k], x[k])
+        return x
+
+    def _backward(self, b: Floats) -> Floats:
+        x = np.array(b, dtype=np.float64)
+        for k in range(len(self.L) - 1, -1, -1):
+            x[k] = x[k] / self.L[k, k]
+            x[:k] -= np.multiply.outer(self.L[k, :k], x[k])
+        return x
+
+
+def equilibrate(A: Floats) -> Floats:
+    """scale (n,) = 1 / sqrt |A_ii|, and 1 where A_ii = 0."""
+    size = np.abs(np.diag(A))
+    return 1 / np.sqrt(np.where(size > 0, size, 1.0))
+
+
+def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-14) -> Factor | None:
+    """Factor of A + shift * diag|A|, or None if a pivot of the scaled matrix falls below `least_pivot`.  A (n, n) symmetric.
+
+    With A scaled to a unit diagonal, pivot k is the share of column k that the columns before it do not explain."""
+    scale = equilibrate(A)
+    M = A * np.multiply.outer(scale, scale)
+    M[np.diag_indices_from(M)] += shift
+    L = np.zeros_like(M)
+    for k in range(len(M)):
+        if not M[k, k] > least_pivot:  # also when it is nan
+            return None
+        L[k, k] = np.sqrt(M[k, k])
+        L[k + 1 :, k] = M[k + 1 :, k] / L[k, k]
+        M[k + 1 :, k + 1 :] -= np.multiply.outer(L[k + 1 :, k], L[k + 1 :, k])
+    return Factor(L, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """Column `column` is a combination of earlier ones: coefficient (column,) multiplies columns 0..column-1; `distance` is how far off
+    the combination is, relative to the column's own size."""
+
+    column: int
+    coefficient: Floats
+    distance: float
+
+
+def first_dependence(A: Floats, least_pivot: float) -> Dependence | None:
+    """The first column of a cross-product matrix A = X'WX (n, n) that earlier columns explain to within sqrt(least_pivot)."""
+    scale = equilibrate(A)
+    for k in range(len(A)):
+        if A[k, k] == 0:
+            return Dependence(k, np.zeros(k), 0.0)
+        if cholesky(A[: k + 1, : k + 1], least_pivot=least_pivot) is None:
+            before = cholesky(A[:k, :k], least_pivot=least_pivot)
+            coefficient = np.zeros(0) if before is None else before.solve(A[:k, k])
+            left = 1 - scale[k] ** 2 * float(np.add.reduce(coefficient * A[:k, k])) if k else 0.0
+            return Dependence(k, coefficient, float(np.sqrt(max(left, 0.0))))
+    return None

@@ -1,0 +1,197 @@
+"""Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard deviation), as pure steps.
+
+Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log theta), where the
+log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one jump when the parabola says so, and left
+again when the curvature there says that the log-likelihood rises.  A step that lowers the log-likelihood is halved.
+
+    state = start(phi)                       # state.trial is where to evaluate next
+    state = advance(state, value, gradient, hessian)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.kernels.library import exp
+from sumwise.maths.cholesky import Factor, cholesky, equilibrate
+
+Floats = NDArray[np.float64]
+
+LARGEST_LOG_STEP = 1.2
+"""theta changes by at most a factor exp(1.2) in one step."""
+
+
+class Outcome(Enum):
+    """Why an ascent stopped.  RUNNING: it has not."""
+
+    RUNNING = "running"
+    CONVERGED = "converged"
+    STALLED = "stalled"  # no step, however short, raises the log-likelihood
+    DIVERGING = "diverging"  # the maximum lies at infinity: steps keep their length while the gain vanishes
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One evaluation.  phi (q,); value: log-likelihood; gradient (q,); information (q, q) = minus the Hessian."""
+
+    phi: Floats
+    value: float
+    gradient: Floats
+    information: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the ascent stands.  trial (q,): evaluate here next.  best: highest point so far.  step (q,): from best to the trial, undamped, in
+    working coordinates; damping: share of it in use.  move: how far the estimates could still go, in standard errors (inf where the
+    information is not positive definite).  gain: log-likelihood that the last full step promised.  metric (q,): sizes that make steps
+    comparable; lengths, gains: of the last steps; zero_tried: theta at which a jump to zero failed."""
+
+    trial: Floats
+    outcome: Outcome = Outcome.RUNNING
+    best: Point | None = None
+    step: Floats | None = None
+    damping: float = 1.0
+    jump: bool = False
+    move: float = np.inf
+    gain: float = np.inf
+    metric: Floats | None = None
+    lengths: tuple[float, ...] = ()
+    gains: tuple[float, ...] = ()
+    zero_tried: float = np.inf
+
+
+def start(phi: Floats) -> State:
+    """Begin at phi (q,), theta = phi[-1] > 0."""
+    return State(trial=phi)
+
+
+def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
+    """The state after the evaluation at state.trial.  tolerance: stop when no estimate would move by more than this many standard errors;
+    slack: how much lower a value may be and still count as not lower (rounding and quadrature error)."""
+    best = state.best
+    if best is not None and not point.value >= best.value - slack:
+        return _retreat(state, best)
+    metric = equilibrate(point.information) ** -1 if state.metric is None else state.metric
+    return _propose(replace(state, best=point, metric=metric), point, tolerance)
+
+
+def move_in_standard_errors(point: Point) -> float:
+    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: how far the estimates could move [Newton's step in standard errors].
+    inf if A is not positive definite.  At theta = 0 only beta counts: there the gradient in theta is zero by symmetry."""
+    free = _free(point)
+    factor = cholesky(point.information[:free, :free])
+    if factor is None:
+        return np.inf
+    se = np.sqrt(np.diag(factor.inverse()))
+    return float(np.max(np.abs(factor.solve(point.gradient[:free])) / se))
+
+
+def _free(point: Point) -> int:
+    return len(point.phi) - (1 if point.phi[-1] == 0 else 0)
+
+
+def _rises_from_zero(point: Point) -> bool:
+    return bool(point.phi[-1] == 0 and point.information[-1, -1] < 0)
+
+
+def _propose(state: State, point: Point, tolerance: float) -> State:
+    """Test for the end, else the next Newton step."""
+    move = move_in_standard_errors(point)
+    if move <= tolerance and not _rises_from_zero(point):
+        return replace(state, outcome=Outcome.CONVERGED, move=move)
+    if _rises_from_zero(point):  # a saddle: leave it, to where the parabola with this curvature has its unit
+        theta = min(1.0, 1 / float(np.sqrt(-point.information[-1, -1])))
+        trial = np.append(point.phi[:-1], theta)
+        return replace(state, trial=trial, move=move, step=None, jump=True, zero_tried=theta)
+    free = _free(point)
+    gradient, information = _working(point)
+    factor = _positive_factor(information)
+    step = factor.solve(gradient)
+    gain = float(np.add.reduce(gradient * step)) / 2
+    length = float(np.sqrt(np.add.reduce((step[:free] * _working_metric(state, point)) ** 2)))
+    state = replace(
+        state, move=move, gain=gain, lengths=(*state.lengths, length)[-4:], gains=(*state.gains, gain)[-4:], damping=1.0, step=step
+    )
+    if _diverges(state):
+        return replace(state, outcome=Outcome.DIVERGING)
+    if _should_jump_to_zero(state, point, step):
+        return replace(state, jump=True, trial=np.append(_plain_step(point)[:-1] + point.phi[:-1], 0.0))
+    return replace(state, jump=False, trial=_apply(point, step, 1.0))
+
+
+def _retreat(state: State, best: Point) -> State:
+    """The trial was lower: shorten the step, or take the step that a jump replaced."""
+    if state.jump and state.step is not None:
+        trial = _apply(best, state.step, 1.0)
+        return replace(state, jump=False, trial=trial, zero_tried=best.phi[-1])
+    if state.step is None:  # left zero too far: come closer to it
+        theta = state.trial[-1] / 4
+        outcome = Outcome.RUNNING if theta > 1e-8 else Outcome.STALLED
+        return replace(state, trial=np.append(best.phi[:-1], theta), outcome=outcome)
+    damping = state.damping / 2
+    if damping < 1e-9:
+        return replace(state, outcome=Outcome.STALLED)
+    return replace(state, damping=damping, trial=_apply(best, state.step, damping))
+
+
+def _working(point: Point) -> tuple[Floats, Floats]:
+    """Gradient and information in (beta, log theta); in beta alone at theta = 0."""
+    free, theta = _free(point), point.phi[-1]
+    g, A = point.gradient[:free].copy(), point.information[:free, :free].copy()
+    if theta > 0:
+        g[-1] *= theta
+        A[-1, :] *= theta
+        A[:, -1] *= theta
+        A[-1, -1] -= g[-1]
+    return g, A
+
+
+def _working_metric(state: State, point: Point) -> Floats:
+    metric = np.ones(len(point.phi)) if state.metric is None else state.metric.copy()
+    if point.phi[-1] > 0:
+        metric[-1] *= point.phi[-1]
+    return metric[: _free(point)]
+
+
+def _positive_factor(A: Floats) -> Factor:
+    """Factor of A, or of A with the smallest of a ladder of diagonal shifts that makes it positive definite."""
+    factor, shift = cholesky(A), 1e-3
+    while factor is None:
+        factor = cholesky(A, shift=shift)
+        shift *= 4
+    return factor
+
+
+def _apply(point: Point, step: Floats, damping: float) -> Floats:
+    theta = point.phi[-1]
+    if theta == 0:
+        return np.append(point.phi[:-1] + damping * step, 0.0)
+    log_step = float(np.clip(damping * step[-1], -LARGEST_LOG_STEP, LARGEST_LOG_STEP))
+    return np.append(point.phi[:-1] + damping * step[:-1], theta * float(exp(log_step)))
+
+
+def _plain_step(point: Point) -> Floats:
+    return _positive_factor(point.information).solve(point.gradient)
+
+
+def _should_jump_to_zero(state: State, point: Point, step: Floats) -> bool:
+    """Zero is worth a try when both parabolas, in theta and in log theta, point far down."""
+    theta = point.phi[-1]
+    if theta == 0 or step[-1] > -LARGEST_LOG_STEP or theta > state.zero_tried / 10:
+        return False
+    return bool(theta + _plain_step(point)[-1] <= 0.1 * theta)
+
+
+def _diverges(state: State) -> bool:
+    """Three steps of undiminished length, promising less and less: an exponential tail, not a maximum."""
+    if len(state.gains) < 4 or state.gain > 0.01:
+        return False
+    steady = all(b > 0.8 * a for a, b in zip(state.lengths, state.lengths[1:], strict=False))
+    fading = all(b < 0.7 * a for a, b in zip(state.gains, state.gains[1:], strict=False))
+    return steady and fading
+
