@@ -7,12 +7,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sumwise.data import Contract, DesignBlock, Formula, agree, build, check_groups_disjoint, open_sites, parse
+from sumwise.data import (
+    Contract,
+    DesignBlock,
+    Formula,
+    agree,
+    build,
+    check_groups_disjoint,
+    open_sites,
+    parse,
+)
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import UsageError
 from sumwise.loop import Round, run
 from sumwise.maths.newton import Outcome
-from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, Moments, Question, RandomIntercept, Site, State
+from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, State
+from sumwise.models.glmm_messages import Moments, Question
+from sumwise.models.glmm_site import Site
 from sumwise.results.fit import Fit
 from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, SiteRecord, Verdict
 
@@ -35,16 +46,20 @@ def fit(
 ) -> Fit:
     """Fit a model to rows in one table or at many sites.
 
-    formula: "y ~ x + (1 | g)" with y in 0/1, or "cbind(successes, failures) ~ x + (1 | g)"; one random intercept.
-    data: a pandas, polars or Arrow table; the path or glob of CSV or Parquet files; or {site name: any of these}.
+    formula: "y ~ x + (1 | g)" with y in 0/1, or "cbind(successes, failures) ~ x + (1 | g)"; one random
+    intercept.
+    data: a pandas, polars or Arrow table; the path or glob of CSV or Parquet files; or {site name: any of
+    these}.
     family: "binomial" (logit link).
-    nodes: "auto" chooses for each group the smallest order whose measured error keeps the total log-likelihood within 1e-10; 1 is Laplace's
-        approximation; k takes k nodes everywhere.
+    nodes: "auto" chooses for each group the smallest order whose measured error keeps the total
+        log-likelihood within 1e-10; 1 is Laplace's approximation; k takes k nodes everywhere.
     missing: "error" refuses rows with missing values, "drop" leaves them out and counts them.
     threads: how many at most; the bits do not depend on it.
-    progress: show each round on standard error; None shows them when the fit takes long and a person is watching.
+    progress: show each round on standard error; None shows them when the fit takes long and a person is
+    watching.
 
-    Raises UsageError (the call), DataError (the rows), SiteError (one site)."""
+    Raises UsageError (the call), DataError (the rows), SiteError (one site).
+    """
     parsed, model_of = parse(formula), _model(parse(formula), family, nodes)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"threads={threads!r}: a whole number from 1")
@@ -93,13 +108,23 @@ def _record(round_: Round, state: State) -> RoundRecord:
     if isinstance(total, Moments):
         size = total.columns.digits.size + total.totals.digits.size
         numbers = len(total.columns.digits) + len(total.totals.digits) + 2
-        return RoundRecord(round_.number, "counts, column sums, group moments", numbers, 4 * size, round_.seconds, None, None)
-    assert isinstance(round_.question, Question) and state.ascent is not None and state.moments is not None
+        return RoundRecord(
+            round_.number, "counts, column sums, group moments", numbers, 4 * size, round_.seconds, None, None
+        )
+    assert isinstance(round_.question, Question)
+    assert state.ascent is not None
+    assert state.moments is not None
     asked = f"log-likelihood, gradient, Hessian at theta = {round_.question.theta:.6g}"
-    loglik = float(total.values.round()[0] + state.moments.totals.round()[5])
+    loglik = total.loglik + state.moments.log_choose
     digits = total.values.digits
     return RoundRecord(
-        round_.number, asked, len(digits) + len(total.used), 4 * digits.size, round_.seconds, loglik, state.ascent.move
+        round_.number,
+        asked,
+        len(digits) + len(total.used),
+        4 * digits.size,
+        round_.seconds,
+        loglik,
+        state.ascent.move,
     )
 
 
@@ -109,29 +134,33 @@ def _progress_line(record: RoundRecord) -> str:
 
 
 def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock], estimate: Estimate) -> RandomEffects:
-    labels: list[int | str] = []
-    modes: list[float] = []
-    sds: list[float] = []
+    found: list[tuple[int | str, float, float]] = []
     for name, site in sites.items():
-        mode, scale = site.modes(estimate.question)
-        labels.extend(blocks[name].groups)
-        modes.extend((estimate.theta * mode).tolist())
-        sds.extend((estimate.theta * scale).tolist())
-    order = sorted(range(len(labels)), key=lambda i: (isinstance(labels[i], str), labels[i]))
-    pick = [tuple(values[i] for i in order) for values in (labels, modes, sds)]
-    return RandomEffects(group, *pick)
+        mode, scale = (estimate.theta * values for values in site.modes(estimate.question))
+        found.extend(zip(blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
+    found.sort(key=lambda row: (isinstance(row[0], str), row[0]))
+    labels, modes, sds = zip(*found, strict=True)
+    return RandomEffects(group, labels, modes, sds)
 
 
 def _verdict(estimate: Estimate, group: str) -> Verdict:
     move = estimate.move
     if estimate.outcome is not Outcome.CONVERGED:
-        why = "no step raised the log-likelihood" if estimate.outcome is Outcome.STALLED else "the limit of rounds was reached"
-        return Verdict("not_converged", f"Not converged ({why}): estimates could still move by {move:.1g} standard errors.", move)
+        why = (
+            "no step raised the log-likelihood"
+            if estimate.outcome is Outcome.STALLED
+            else "the limit of rounds was reached"
+        )
+        return Verdict(
+            "not_converged",
+            f"Not converged ({why}): estimates could still move by {move:.1g} standard errors.",
+            move,
+        )
     far = f"Estimates could move by at most {move:.1e} standard errors."
     if estimate.theta == 0:
         zero = (
-            f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ no more than chance makes them, "
-            f"and the fixed effects are those of the regression without (1 | {group})."
+            f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ "
+            f"no more than chance makes them, and the fixed effects are those of the regression without (1 | {group})."
         )
         return Verdict("boundary", f"{zero} {far}", move)
     return Verdict("converged", f"Converged. {far}", move)
@@ -162,7 +191,7 @@ def _result(
         nobs=estimate.rows,
         effects=effects,
         verdict=_verdict(estimate, effects.group),
-        quadrature=Quadrature(estimate.nodes, estimate.quadrature_error, bound),
+        quadrature=Quadrature(estimate.nodes, estimate.error, bound),
         round_records=tuple(records),
         site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),
     )

@@ -1,4 +1,6 @@
-"""The conversation between a model and the places that hold rows; the same for one machine, a cluster and a federation."""
+"""The conversation between a model and the places that hold rows; the same for one machine, a cluster and a
+federation.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import Any, Protocol
 
 
 class Engine(Protocol):
-    """Whoever adds.  `total` puts the question to every site once and returns the exact sum of their answers, or raises SiteError."""
+    """Whoever adds.  `total` puts the question to every site once and returns the exact sum of their
+    answers, or raises SiteError.
+    """
 
     sites: tuple[str, ...]
 
@@ -26,7 +30,9 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One question and its total.  number from 1; question, total: as they went out and came back; seconds: until the total was there."""
+    """One question and its total.  number from 1; question, total: as they went out and came back; seconds:
+    until the total was there.
+    """
 
     number: int
     question: Any
@@ -34,8 +40,12 @@ class Round:
     seconds: float
 
 
-def run(model: Model, engine: Engine, watch: Callable[[Round, Any], None] | None = None) -> tuple[Any, tuple[Round, ...]]:
-    """Ask until there is no question left.  Returns the last state and the rounds.  watch(round, state) is called after each round."""
+def run(
+    model: Model, engine: Engine, watch: Callable[[Round, Any], None] | None = None
+) -> tuple[Any, tuple[Round, ...]]:
+    """Ask until there is no question left.  Returns the last state and the rounds.  watch(round, state) is
+    called after each round.
+    """
     rounds: list[Round] = []
     state = model.start()
     while (question := model.ask(state)) is not None:

@@ -42,7 +42,7 @@ def two_sites(seed: int = 1) -> TwoSites:
     whose stream is frozen, and single operations of float64.  The probability p of y == 1 is not so: its last
     digits hang on the processor's exp, log and matrix product.  y compares p with a uniform draw, so it could
     differ only where the two nearly coincide.  With seed 1 a linear predictor would have to move by 0.06 to
-    flip any y, so y too is the same everywhere; with another seed rounding flips one with a chance below 1e-9.
+    flip any y, so y too is the same everywhere.  With other seeds the chance of a flip is below 1e-9.
     """
     rng = np.random.RandomState(seed)
     beta = (rng.rand(10, 1) - rng.rand(10, 1)) * 10
@@ -86,9 +86,9 @@ def logistic(
     """n rows of a logistic random-intercept model: columns y (int8, 0 or 1), x1 ... (float64), g (int64).
 
     Covariates are independent standard normal.  Group g = 0, 1, ... holds `group_size` consecutive rows (the
-    last may hold fewer) and has a normal intercept of standard deviation sigma.  beta (covariates + 1,) begins
-    with the intercept.  By default that is -0.5 and the slopes are covariates**-0.5 with alternating signs, so
-    that the fixed part has variance 1 however many there are.
+    last may hold fewer) and has a normal intercept of standard deviation sigma.  beta (covariates + 1,), with
+    the intercept first, is by default -0.5 and slopes of covariates**-0.5 with alternating signs: the fixed
+    part has variance 1 however many there are.
     Raises UsageError for a size below 1 (covariates below 0), a negative sigma, or a beta of another length.
     """
     if n < 1 or group_size < 1 or covariates < 0 or not sigma >= 0:

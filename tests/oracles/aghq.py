@@ -28,9 +28,7 @@ class Group:
     offset: list[mpf]
 
 
-def split(
-    X: Sequence, y: Sequence, labels: Sequence, trials: Sequence = (), offset: Sequence = ()
-) -> list[Group]:
+def split(X: Sequence, y: Sequence, labels: Sequence, trials: Sequence = (), offset: Sequence = ()) -> list[Group]:
     """The rows as Groups, by ascending label.  Empty trials mean 1 for each row, an empty offset 0."""
     columns = (y, trials if len(trials) else [1] * len(y), offset if len(offset) else [0] * len(y))
     members = [[i for i, other in enumerate(labels) if other == label] for label in sorted(set(labels))]

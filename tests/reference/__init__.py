@@ -75,6 +75,4 @@ def _from_hex(values: Any) -> Any:
 
 
 def _answer(raw: dict[str, Any]) -> Answer:
-    return Answer(
-        float(raw["loglik"]), np.array(raw["gradient"], dtype=float), np.array(raw["hessian"], dtype=float)
-    )
+    return Answer(float(raw["loglik"]), np.array(raw["gradient"], dtype=float), np.array(raw["hessian"], dtype=float))

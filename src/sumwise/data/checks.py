@@ -53,9 +53,7 @@ def check_columns_finite(site: str, columns: Mapping[str, Values], rows: np.ndar
         if values.kind == "number" and values.values.dtype.kind == "f" and not all_finite(values.values):
             bad = ~np.isfinite(values.values)
             where = _where(bad, rows, values.values)
-            raise DataError(
-                f"Site '{site}', column '{name}': {where}. Infinite values cannot be fitted; mend them."
-            )
+            raise DataError(f"Site '{site}', column '{name}': {where}. Infinite values cannot be fitted; mend them.")
 
 
 def check_result_finite(
@@ -69,9 +67,7 @@ def check_result_finite(
         return
     bad = np.broadcast_to(~np.isfinite(result), (max((len(v) for v in inputs.values()), default=1),))
     first = int(np.argmax(bad))
-    of = ", ".join(
-        f"{name} = {values.values[first]}" for name, values in inputs.items() if values.kind == "number"
-    )
+    of = ", ".join(f"{name} = {values.values[first]}" for name, values in inputs.items() if values.kind == "number")
     fault = f"Site '{site}': '{text}' is infinite or undefined, as log(0), log(-1) and 1/0 are"
     where = _where(bad, rows, result) + (f" ({of})" if of else "")
     raise DataError(f"{fault}: {where}. Change the formula or these rows.")

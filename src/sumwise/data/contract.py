@@ -102,7 +102,8 @@ def agree(formula: Formula, sources: Mapping[str, Source], *, missing: str = "dr
     """
     check_missing_option(missing)
     tables, kinds = _read(formula, sources)
-    _check_kinds(formula, kinds)
+    _check_outcomes(formula, kinds, tables)
+    _check_predictors(formula, kinds)
     factors = {column.name for column in _factor_columns(formula, kinds)}
     if missing == "error" or factors:
         found = {site: complete_rows(columns) for site, columns in tables.items()}
@@ -112,9 +113,7 @@ def agree(formula: Formula, sources: Mapping[str, Source], *, missing: str = "dr
     for name, kind in kinds.items():
         levels: tuple[Level, ...] = ()
         if name in factors:
-            levels = _levels(
-                name, kind, {site: (table[name], found[site][0]) for site, table in tables.items()}
-            )
+            levels = _levels(name, kind, {site: (table[name], found[site][0]) for site, table in tables.items()})
         rules.append(ColumnRule(name, kind, levels))
     atom_levels = _atom_levels(formula, rules)
     products = expand(formula.fixed, [bool(levels) for levels in atom_levels])
@@ -153,9 +152,7 @@ def _read(formula: Formula, sources: Mapping[str, Source]) -> tuple[Tables, dict
         lacking = [site for site, source in sources.items() if column.name not in source.names]
         if len(lacking) == len(sources):
             known = list(dict.fromkeys(name for source in sources.values() for name in source.names))
-            raise misplaced(
-                formula.text, column.at, f"No column '{column.name}'. {suggest(column.name, known)}"
-            )
+            raise misplaced(formula.text, column.at, f"No column '{column.name}'. {suggest(column.name, known)}")
         if lacking:
             hint = suggest(column.name, sources[lacking[0]].names)
             raise SiteError(f"Column '{column.name}' is missing at {_sites(lacking)}. {hint}")
@@ -192,9 +189,7 @@ def _common_kind(name: str, tables: Tables, has_levels: bool) -> str:
             kind = "text" if values.kind == "factor" and not has_levels else values.kind
             first.setdefault(kind, (site, values.type))
     if not first:
-        raise DataError(
-            f"Column '{name}' holds no value at any site. Leave it out of the formula or supply it."
-        )
+        raise DataError(f"Column '{name}' holds no value at any site. Leave it out of the formula or supply it.")
     if len(first) > 1:
         (kind_a, (site_a, type_a)), (kind_b, (site_b, type_b)) = list(first.items())[:2]
         here, there = f"{type_a} ({kind_a}) at site '{site_a}'", f"{type_b} ({kind_b}) at site '{site_b}'"
@@ -202,13 +197,19 @@ def _common_kind(name: str, tables: Tables, has_levels: bool) -> str:
     return next(iter(first))
 
 
-def _check_kinds(formula: Formula, kinds: Mapping[str, str]) -> None:
-    """Raises UsageError where the formula calculates with texts or models one."""
+def _check_outcomes(formula: Formula, kinds: Mapping[str, str], tables: Tables) -> None:
+    """Raises UsageError for a response that is a text, with the expression to write instead."""
     for outcome in formula.outcomes():
         if kind_of(outcome, kinds, formula.text) in TEXTS:
-            name = formula.response.text
-            fault = f"The response '{name}' holds texts. Say which of them counts as 1:"
-            raise misplaced(formula.text, outcome.at, f'{fault} ({name} == "yes").')
+            columns = [part.name for part in walk(outcome) if isinstance(part, Column)]
+            labels = sorted({str(label) for table in tables.values() for label in table[columns[0]].labels})
+            shown = ", ".join(labels[:4]) + (", .." if len(labels) > 4 else "")
+            fault = f"The response '{columns[0]}' holds texts ({shown}). Say which of them counts as 1"
+            raise misplaced(formula.text, outcome.at, f'{fault}: ({columns[0]} == "{labels[-1]}").')
+
+
+def _check_predictors(formula: Formula, kinds: Mapping[str, str]) -> None:
+    """Raises UsageError where the formula calculates with texts."""
     for atom in formula.atoms:
         kind = kind_of(atom.expression, kinds, formula.text)
         if kind in TEXTS and not list(_factor_like(atom.expression)):
@@ -252,9 +253,7 @@ def _levels(name: str, kind: str, sites: Mapping[str, tuple[Values, np.ndarray |
         found.update(_distinct(values if keep is None else values.take(keep)))
     if len(found) < 2:
         what = f"only the level '{next(iter(found))}'" if found else "no value in any complete row"
-        raise DataError(
-            f"Factor '{name}' has {what} over all sites; a factor needs two. Leave it out of the formula."
-        )
+        raise DataError(f"Factor '{name}' has {what} over all sites; a factor needs two. Leave it out of the formula.")
     order = _declared_order(name, {site: v.labels for site, (v, _) in sites.items() if v.kind == "factor"})
     return tuple(sorted(found)) if order is None else tuple(label for label in order if label in found)
 
@@ -265,9 +264,7 @@ def _distinct(values: Values) -> Iterable[Level]:
         return ()
     if values.kind in TEXTS:
         codes = values.values[values.values >= 0]
-        return [
-            values.labels[code] for code in np.flatnonzero(np.bincount(codes, minlength=len(values.labels)))
-        ]
+        return [values.labels[code] for code in np.flatnonzero(np.bincount(codes, minlength=len(values.labels)))]
     return [int(v) if v == np.rint(v) else v for v in pd.unique(values.values).tolist()]
 
 

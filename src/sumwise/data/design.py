@@ -104,9 +104,7 @@ def build(
     )
 
 
-def rows(
-    formula: Formula, contract: Contract, source: Source, *, missing: str = "error", grouped: bool = True
-) -> Rows:
+def rows(formula: Formula, contract: Contract, source: Source, *, missing: str = "error", grouped: bool = True) -> Rows:
     """The predictors of new rows; the response need not be there.  grouped: whether the group column must be.
 
     Raises what `build` raises, but for the response.
@@ -171,29 +169,23 @@ def _response(formula: Formula, contract: Contract, table: _Table, expression: E
     return _number(formula, contract, table, expression, formula.response.text)
 
 
-def _number(
-    formula: Formula, contract: Contract, table: _Table, expression: Expression, text: str
-) -> np.ndarray:
+def _number(formula: Formula, contract: Contract, table: _Table, expression: Expression, text: str) -> np.ndarray:
     """An expression's values (n,) float64, in an array of their own.  text: its name, if it is not finite."""
     with np.errstate(all="ignore"):
         values = evaluate(expression, table.columns, contract.constants(formula), formula.text)
     if not isinstance(expression, Column):
         names = dict.fromkeys(part.name for part in walk(expression) if isinstance(part, Column))
-        check_result_finite(
-            table.site, text, values, {name: table.columns[name] for name in names}, table.rows
-        )
+        check_result_finite(table.site, text, values, {name: table.columns[name] for name in names}, table.rows)
     return np.array(np.broadcast_to(values, (table.n,)), dtype=np.float64)
 
 
 def _group(formula: Formula, table: _Table) -> tuple[np.ndarray, tuple[Label, ...]]:
-    """Codes and labels of the one grouping factor.  Raises UsageError for groups that differ or are nested."""
+    """Codes and labels of the one grouping factor.  Raises UsageError if groups differ or are nested."""
     bar = formula.bars[0]
     names = [column.name for column in bar.columns]
     if not names or any([column.name for column in other.columns] != names for other in formula.bars[1:]):
         listed = ", ".join(bar.text for bar in formula.bars)
-        raise UsageError(
-            f"One grouping factor is supported, a column or an interaction a:b; the formula has {listed}."
-        )
+        raise UsageError(f"One grouping factor is supported, a column or an interaction a:b; the formula has {listed}.")
     return factorise(table.site, {name: table.columns[name] for name in names})
 
 
@@ -222,9 +214,7 @@ def _fill(X: np.ndarray, formula: Formula, contract: Contract, table: _Table) ->
             X[start : start + BLOCK, place] = column[start : start + BLOCK]
 
 
-def _atom(
-    formula: Formula, contract: Contract, table: _Table, index: int, levels: tuple[Level, ...]
-) -> np.ndarray:
+def _atom(formula: Formula, contract: Contract, table: _Table, index: int, levels: tuple[Level, ...]) -> np.ndarray:
     """The values of one atom (n,): numbers of any type, or the places of a factor's values in `levels`."""
     atom = formula.atoms[index]
     column = atom.expression

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sumwise.data.expression import (
-    ELEMENTARY,
     FACTORS,
     LEARNED,
     Binary,
@@ -25,9 +24,18 @@ from sumwise.data.expression import (
     misplaced,
 )
 from sumwise.data.values import Values
+from sumwise.maths import elementary
 
-FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {name: getattr(np, name) for name in ELEMENTARY}
-"""Elementary functions by name, float64 (n,) -> float64 (n,)."""
+FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "abs": np.abs,
+    "exp": elementary.exp,
+    "log": elementary.log,
+    "log10": elementary.log10,
+    "log1p": elementary.log1p,
+    "log2": elementary.log2,
+    "sqrt": np.sqrt,
+}
+"""Elementary functions by name, float64 (n,) -> float64 (n,), with the same bits on every processor."""
 
 _ARITHMETIC: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "+": np.add,
@@ -35,13 +43,15 @@ _ARITHMETIC: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "*": np.multiply,
     "/": np.divide,
 }
-_COMPARISON: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+_TRUTH: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "==": np.equal,
     "!=": np.not_equal,
     "<": np.less,
     ">": np.greater,
     "<=": np.less_equal,
     ">=": np.greater_equal,
+    "&": np.logical_and,
+    "|": np.logical_or,
 }
 _MOST_POWER = 64
 
@@ -115,9 +125,7 @@ def _exponent(expression: Expression, text: str) -> float:
             value = np.nan
     if value == 0.5 or (value == np.rint(value) and abs(value) <= _MOST_POWER):
         return float(value)
-    fault = (
-        f"A power is a whole number up to {_MOST_POWER}, or 0.5 (so that every machine finds the same bits)."
-    )
+    fault = f"A power is a whole number up to {_MOST_POWER}, or 0.5 (so that every machine finds the same bits)."
     raise misplaced(text, expression.at, f"{fault} For others write exp(p * log(x)).")
 
 
@@ -144,7 +152,7 @@ def evaluate(
         case Prefix(operator=operator, operand=operand):
             inner = evaluate(operand, columns, learned, text)
             if operator == "!":
-                return inner == 0
+                return _TRUTH["=="](inner, np.array(0))
             return -_float(inner) if operator == "-" else _float(inner)
         case Binary():
             return _binary(expression, columns, learned, text)
@@ -163,9 +171,7 @@ def _binary(
     b = evaluate(right, columns, learned, text)
     if operator in _ARITHMETIC:
         return _ARITHMETIC[operator](_float(a), _float(b))
-    if operator in _COMPARISON:
-        return _COMPARISON[operator](a, b)
-    return np.logical_and(a, b) if operator == "&" else np.logical_or(a, b)
+    return _TRUTH[operator](a, b)
 
 
 def _same_text(expression: Binary, columns: Mapping[str, Values]) -> np.ndarray:
@@ -189,7 +195,7 @@ def _float(values: np.ndarray) -> np.ndarray:
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
     """base^exponent by repeated squaring, from the exponent's highest bit down; then 1/x if negative."""
     if exponent == 0.5:
-        return np.sqrt(base)
+        return FUNCTIONS["sqrt"](base)
     result = np.ones_like(base)
     for bit in bin(int(abs(exponent)))[2:]:
         result = result * result

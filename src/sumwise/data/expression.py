@@ -142,11 +142,7 @@ def tokenize(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             unclosed = text[at] in "\"'`"
-            fault = (
-                "this quote is never closed"
-                if unclosed
-                else f"the character {text[at]!r} has no meaning here"
-            )
+            fault = "this quote is never closed" if unclosed else f"the character {text[at]!r} has no meaning here"
             raise misplaced(text, at, f"Malformed formula: {fault}.")
         kind = str(match.lastgroup)
         if kind != "space":
@@ -232,9 +228,7 @@ class ExpressionParser:
         if token.kind == "end":
             raise misplaced(self.text, opening.start, "Malformed formula: this bracket is never closed.")
         if not self._next_is(closing):
-            raise misplaced(
-                self.text, token.start, f"Malformed formula: an operator or '{closing}' is missing here."
-            )
+            raise misplaced(self.text, token.start, f"Malformed formula: an operator or '{closing}' is missing here.")
         self.at += 1
 
 
@@ -246,9 +240,7 @@ def checked_function(text: str, name: Token) -> str:
     bare = re.sub(r"^(np|numpy)\.", "", name.value)
     refusal = _REFUSED.get(name.value) or _REFUSED.get(bare)
     if refusal is not None:
-        fault = (
-            f"{name.value}() would learn its constants from the rows of one site only. Instead, {refusal}."
-        )
+        fault = f"{name.value}() would learn its constants from the rows of one site only. Instead, {refusal}."
         raise misplaced(text, name.start, fault)
     if name.value in _KNOWN or bare in ELEMENTARY:
         return bare

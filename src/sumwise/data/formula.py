@@ -192,9 +192,7 @@ class _Terms:
             bar_at = _bar_place(item)
             is_offset = item[0].value == "offset" and item[1].value == "("
             if sign == "-" and (bar_at or is_offset):
-                raise misplaced(
-                    self.text, item[0].start, "A bar or an offset is added ('+'), never taken away."
-                )
+                raise misplaced(self.text, item[0].start, "A bar or an offset is added ('+'), never taken away.")
             if bar_at:
                 bars.append(self._bar(item, bar_at))
             elif is_offset:

@@ -38,9 +38,7 @@ def _of_column(site: str, name: str, values: Values) -> tuple[np.ndarray, tuple[
     if numbers.dtype.kind == "f":
         measured = numbers[numbers != np.rint(numbers)]
         if len(measured):
-            fault = (
-                f"Site '{site}', group column '{name}': {len(measured)} labels such as {float(measured[0])!r}"
-            )
+            fault = f"Site '{site}', group column '{name}': {len(measured)} labels such as {float(measured[0])!r}"
             raise DataError(f"{fault} are no whole numbers. A measured number makes no groups.")
         numbers = numbers.astype(np.int64)
     codes, labels = _of_integers(numbers)

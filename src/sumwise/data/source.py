@@ -56,12 +56,8 @@ class Source:
             found = self.names.count(column)
             if found != 1:
                 how = "has no column" if not found else f"has {found} columns"
-                raise SiteError(
-                    f"Site '{self.name}' {how} named '{column}'. It has: {', '.join(self.names)}."
-                )
-        unread = [
-            c for c in columns if c not in self._cache or (c in as_text and self._cache[c].kind not in TEXTS)
-        ]
+                raise SiteError(f"Site '{self.name}' {how} named '{column}'. It has: {', '.join(self.names)}.")
+        unread = [c for c in columns if c not in self._cache or (c in as_text and self._cache[c].kind not in TEXTS)]
         if unread:
             self._cache.update(self._read(unread, as_text))
         return {column: self._cache[column] for column in columns}
@@ -161,9 +157,7 @@ def _format(name: str, path: str) -> str:
     for ends, kind in ((_CSV, "csv"), (_PARQUET, "parquet")):
         if path.lower().endswith(ends):
             return kind
-    raise UsageError(
-        f"Site '{name}': '{path}' is no CSV or Parquet file (known ends: {', '.join(_CSV + _PARQUET)})."
-    )
+    raise UsageError(f"Site '{name}': '{path}' is no CSV or Parquet file (known ends: {', '.join(_CSV + _PARQUET)}).")
 
 
 def _csv_names(name: str, path: str) -> list[str]:
@@ -200,9 +194,7 @@ def _read_csv(name: str, paths: Sequence[str], columns: list[str], as_text: set[
             tables = [pacsv.read_csv(path, convert_options=options) for path in paths]
         except pa.ArrowInvalid as error:
             raise SiteError(f"Site '{name}': a CSV file cannot be read: {error}.") from error
-        texts = {
-            c for c in columns if any(pa.types.is_string(table.schema.field(c).type) for table in tables)
-        }
+        texts = {c for c in columns if any(pa.types.is_string(table.schema.field(c).type) for table in tables)}
         if all(_is_text_or_null(table.schema.field(c).type) for table in tables for c in texts):
             stacked = _stacked(name, paths, tables)
             return {column: from_arrow(stacked[column]) for column in columns}
@@ -217,6 +209,4 @@ def _stacked(name: str, paths: Sequence[str], tables: list[pa.Table]) -> pa.Tabl
     try:
         return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
     except pa.ArrowException as error:
-        raise SiteError(
-            f"Site '{name}': its {len(paths)} files differ in the types of a column: {error}."
-        ) from error
+        raise SiteError(f"Site '{name}': its {len(paths)} files differ in the types of a column: {error}.") from error

@@ -68,8 +68,7 @@ def column_names(
     names = []
     for product in products:
         parts = [
-            [texts[part.atom] + level_text(level) for level in levels[part.atom][part.reduced :]]
-            or [texts[part.atom]]
+            [texts[part.atom] + level_text(level) for level in levels[part.atom][part.reduced :]] or [texts[part.atom]]
             for part in product
         ]
         # the first factor runs fastest, as in R

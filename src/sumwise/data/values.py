@@ -92,9 +92,7 @@ def from_arrow(array: pa.ChunkedArray, *, declared: bool = True) -> Values:
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         missing = array.is_null().to_numpy() if array.null_count else None
         filled = array if missing is None else array.fill_null(pa.scalar(0).cast(kind))
-        return Values(
-            "boolean" if pa.types.is_boolean(kind) else "number", str(kind), filled.to_numpy(), (), missing
-        )
+        return Values("boolean" if pa.types.is_boolean(kind) else "number", str(kind), filled.to_numpy(), (), missing)
     if pa.types.is_floating(kind):
         return Values("number", str(kind), array.to_numpy())
     nothing = np.full(len(array), np.nan)

@@ -49,14 +49,10 @@ def write_sites(frame: pd.DataFrame, by: str, folder: Path | str) -> dict[str, P
     DataError where it has missing values: such a row would belong to no site.
     """
     if by not in frame.columns:
-        raise UsageError(
-            f"There is no column {by!r} to deal rows by.  Columns: {', '.join(map(str, frame))}."
-        )
+        raise UsageError(f"There is no column {by!r} to deal rows by.  Columns: {', '.join(map(str, frame))}.")
     missing = int(frame[by].isna().sum())
     if missing:
-        raise DataError(
-            f"Column {by!r} is missing in {missing} of {len(frame)} rows.  Fill or drop those rows."
-        )
+        raise DataError(f"Column {by!r} is missing in {missing} of {len(frame)} rows.  Fill or drop those rows.")
     parts = [(f"{by}-{level}", rows) for level, rows in frame.groupby(by, observed=True)]
     sites = {site: Path(folder) / f"{quote(site, safe=' ')}.csv" for site, _ in parts}
     if len(sites) < len(parts):

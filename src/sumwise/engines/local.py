@@ -16,8 +16,10 @@ class Site(Protocol):
 
 
 class LocalEngine:
-    """sites: {name: site}; threads: how many at most (default: the processors that this process may use).  The sum is exact, so neither the
-    number of threads nor the order of the sites changes a bit of it.  Use as a context manager: leaving it ends the threads."""
+    """sites: {name: site}; threads: how many at most (default: the processors that this process may use).
+    The sum is exact, so neither the number of threads nor the order of the sites changes a bit of it.  Use
+    as a context manager: leaving it ends the threads.
+    """
 
     def __init__(self, sites: Mapping[str, Site], threads: int | None = None) -> None:
         self.sites = tuple(sites)
@@ -36,6 +38,8 @@ class LocalEngine:
     def __enter__(self) -> LocalEngine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._pool is not None:
             self._pool.shutdown()

@@ -1,1 +1,3 @@
-"""The inner loops, compiled; thin wrappers that check shapes and pass pointers.  No IO, nothing above them."""
+"""The inner loops, compiled; thin wrappers that check shapes and pass pointers.  No IO, nothing above
+them.
+"""

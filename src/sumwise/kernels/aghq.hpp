@@ -121,21 +121,31 @@ template <bool WIDE> struct Bundle {
         offset = d.offset ? reinterpret_cast<const lanes*>(d.offset) + first : nullptr;
     }
 
-    void linear_predictor() {
+    /// eta of R rows at once, so that their chains of additions overlap
+    template <int R> INLINE void predict_rows(int64_t first) {
+        lanes v[R];
+        for (int i = 0; i < R; ++i) v[i] = offset ? offset[first + i] : all(0.0);
+        for (int64_t c = 0; c < p; ++c) {
+            const lanes b = all(query.beta[c]);
+            for (int i = 0; i < R; ++i) v[i] = fma(X[(first + i) * p + c], b, v[i]);
+        }
+        for (int i = 0; i < R; ++i) eta[first + i] = v[i];
+    }
+    INLINE void linear_predictor() {
+        int64_t done = 0;
+        for (; done + 4 <= rows; done += 4) predict_rows<4>(done);
+        for (; done < rows; ++done) predict_rows<1>(done);
         lanes sum_y = all(0.0), sum_n = all(0.0), sum_ye = all(0.0);
         size = all(0.0);
         for (int64_t i = 0; i < rows; ++i) {
-            lanes v = offset ? offset[i] : all(0.0);
-            for (int64_t c = 0; c < p; ++c) v = fma(X[i * p + c], all(query.beta[c]), v);
-            eta[i] = v;
             sum_y += y[i], sum_n += n[i];
-            sum_ye = fma(y[i], v, sum_ye);
-            size = larger(size, absolute(v));
+            sum_ye = fma(y[i], eta[i], sum_ye);
+            size = larger(size, absolute(eta[i]));
+            e[i] = select(n[i] == all(0.0), all(0.0), exp(eta[i]));  // 0 in padding: it then adds nothing anywhere
         }
         if (WIDE) size = max_across(size);
         Y = total<WIDE>(sum_y), N = total<WIDE>(sum_n), y_eta = total<WIDE>(sum_ye);
         far = size > all(FAR);
-        for (int64_t i = 0; i < rows; ++i) e[i] = select(n[i] == all(0.0), all(0.0), exp(eta[i]));
     }
 
     struct Shift { lanes v, factor; mask far; bool any_far; };  // theta u, exp(theta u), where the product form is unsafe
@@ -178,13 +188,14 @@ template <bool WIDE> struct Bundle {
             lanes slope = theta * (Y - P) - u, h = fma(theta * theta, W, 1.0);
             low = select(active & (slope > all(0.0)), u, low);
             high = select(active & (slope < all(0.0)), u, high);
-            lanes newton = slope / h, curve = 1.0 + 0.5 * newton * (theta * theta * theta * W1) / h;
+            lanes inverse = 1.0 / h, newton = slope * inverse;
+            lanes curve = fma(0.5 * newton, theta * theta * theta * W1 * inverse, 1.0);
             lanes next = u + newton / select(curve > all(0.5), curve, all(1.0));
             mask outside = (next < low) | (next > high);
             next = select(outside, 0.5 * (low + high), next);
             lanes moved = absolute(next - u);
             // Halley's error is the cube of the step: one millionth of a scale unit leaves 1e-18
-            mask settled = (moved * root(h) <= all(1e-6)) | (moved <= 4e-16 * absolute(next));
+            mask settled = (moved * moved * h <= all(1e-12)) | (moved <= 4e-16 * absolute(next));
             u = select(active, next, u);
             active = active & !(settled & !(outside & (moved > 4e-16 * absolute(next))));
         }
@@ -331,11 +342,13 @@ inline void evaluate_bundle(Bundle<WIDE>& g, Arena& arena, int64_t most, lanes* 
     for (int64_t j = 0; j < p * r; ++j) T[j] = all(0.0);
     for (int64_t j = 0; j < p * p; ++j) S[j] = all(0.0);
     for (int64_t k = 0; k < K; ++k) B[k] = w[k] = all(0.0);
+    auto* shifts = reinterpret_cast<typename Bundle<WIDE>::Shift*>(arena.take(4 * K));
+    for (int64_t k = 0; k < K; ++k) shifts[k] = g.shift(fma(s, nodes.z[k], u));
     for (int64_t first = 0; first < rows; first += ROW_BLOCK) {
         const int size = (int)(rows - first < ROW_BLOCK ? rows - first : ROW_BLOCK);
         for (int i = 0; i < size; ++i) V[i * r + col.mean_w] = V[i * r + col.mean_zw] = all(0.0);
         for (int64_t k = 0; k < K; ++k) {
-            auto shift = g.shift(fma(s, nodes.z[k], u));
+            const auto& shift = shifts[k];
             lanes z = nodes.z[k], pi = nodes.pi[k], sum_l = B[k], sum_w = w[k];
             for (int i = 0; i < size; ++i) {
                 auto c = g.chance(first + i, shift);
@@ -396,46 +409,52 @@ inline void evaluate_bundle(Bundle<WIDE>& g, Arena& arena, int64_t most, lanes* 
     if (WIDE)
         for (int64_t c = 0; c < p; ++c) for (int64_t d = 0; d <= c; ++d) S[c * p + d] = across(S[c * p + d]);
 
-    // vectors in (beta, theta):  Du = Du^, Ds, Dh, and Dg_k in place of the k residual columns
+    // vectors in (beta, theta):  Du = Du^, Ds, and the fixed part of Dh = D_fixed + t3 w1 Du
     lanes *Du = arena.take(q), *Ds = arena.take(q), *mean = arena.take(q), *vu = arena.take(q), *vs = arena.take(q),
-          *ve = arena.take(q), *border = arena.take(q), *Dg = arena.take(K * q);
+          *ve = arena.take(q), *border = arena.take(q), *Dg = arena.take(K * q), *weighted = arena.take(K * q), *H = arena.take(q * q);
     const lanes on_Ds = fma(all(-0.5), H2, h) + 1.5 * Fz_mean / s;
     const lanes on_Du = -0.5 * (H0 - kh * t2 * t2 * w2 + ku * s2 * t3 * w1);
     for (int64_t c = 0; c < q; ++c) {
         const bool beta = c < p;
         const lanes* Tc = T + (beta ? c : 0) * r;
-        lanes q0 = beta ? Tc[col.w0] : u * w0, q1 = beta ? Tc[col.w1] : u * w1, q2 = beta ? Tc[col.w2] : u * w2;
-        lanes e = all(beta ? 0.0 : 1.0);
+        const lanes q0 = beta ? Tc[col.w0] : u * w0, q1 = beta ? Tc[col.w1] : u * w1, q2 = beta ? Tc[col.w2] : u * w2;
+        const lanes e = all(beta ? 0.0 : 1.0), R0 = beta ? -theta * Tc[col.mean_w] : b0, R1 = beta ? -theta * Tc[col.mean_zw] : b1;
         Du[c] = s2 * (B0 * e - theta * q0);
-        lanes Dh_fixed = 2.0 * theta * w0 * e + t2 * q1, Dh = fma(t3 * w1, Du[c], Dh_fixed);
+        const lanes Dh_fixed = 2.0 * theta * w0 * e + t2 * q1, Dh = fma(t3 * w1, Du[c], Dh_fixed);
         Ds[c] = -0.5 * s2 * s * Dh;
-        mean[c] = all(0.0);
-        for (int64_t k = 0; k < K; ++k) {
-            lanes uk = fma(s, nodes.z[k], u), F = theta * B[k] - uk, G = beta ? Tc[k] : uk * B[k];
-            lanes d = G + F * fma(nodes.z[k], Ds[c], Du[c]);
-            Dg[k * q + c] = d;
-            mean[c] = fma(nodes.pi[k], d, mean[c]);
-        }
-        out[1 + c] = mean[c] - 0.5 * s2 * Dh;
-        lanes R0 = beta ? -theta * Tc[col.mean_w] : b0, R1 = beta ? -theta * Tc[col.mean_zw] : b1;
+        out[1 + c] = -0.5 * s2 * Dh;
         vu[c] = R0 + kh * (t3 * q2 + t2 * w1 * e) - ku * s2 * Dh_fixed + on_Du * Du[c] - H1 * Ds[c];
         vs[c] = R1 + on_Ds * Ds[c];
         ve[c] = kh * (w0 * e + 2.0 * theta * fma(theta * w1, Du[c], q1)) - ku * s2 * q0;
-        border[c] = beta ? u * (on_w2 * q2 + on_w1 * q1) - (u * Tc[col.mean_w] + s * Tc[col.mean_zw])
-                         : u * (on_w2 * q2 + on_w1 * q1) - uuw;
+        border[c] = u * (on_w2 * q2 + on_w1 * q1) - (beta ? u * Tc[col.mean_w] + s * Tc[col.mean_zw] : uuw);
+        mean[c] = all(0.0);
     }
-    for (int64_t k = 0; k < K; ++k) for (int64_t c = 0; c < q; ++c) Dg[k * q + c] = Dg[k * q + c] - mean[c];
-    lanes* H = out + 1 + q;
-    for (int64_t c = 0; c < q; ++c) {
-        for (int64_t d = 0; d <= c; ++d) {
-            lanes v = c < p ? S[c * p + d] : border[d];
-            v += vu[c] * Du[d] + Du[c] * vu[d];
-            v += vs[c] * Ds[d] + Ds[c] * vs[d];
-            if (c == p) v += d == p ? 2.0 * ve[p] : ve[d];
-            for (int64_t k = 0; k < K; ++k) v = fma(nodes.pi[k] * Dg[k * q + c], Dg[k * q + d], v);
-            *H++ = v;
+    // Dg_k (K, q), its mean over the nodes and its covariance
+    for (int64_t k = 0; k < K; ++k) {
+        const lanes z = nodes.z[k], pi = nodes.pi[k], uk = fma(s, z, u), F = theta * B[k] - uk;
+        for (int64_t c = 0; c < q; ++c) {
+            const lanes G = c < p ? T[c * r + k] : uk * B[k], d = fma(F, fma(z, Ds[c], Du[c]), G);
+            Dg[k * q + c] = d;
+            mean[c] = fma(pi, d, mean[c]);
         }
     }
+    for (int64_t k = 0; k < K; ++k) {
+        for (int64_t c = 0; c < q; ++c) {
+            Dg[k * q + c] = Dg[k * q + c] - mean[c];
+            weighted[k * q + c] = nodes.pi[k] * Dg[k * q + c];
+        }
+    }
+    for (int64_t c = 0; c < q; ++c) {
+        out[1 + c] += mean[c];
+        for (int64_t d = 0; d <= c; ++d) {
+            lanes v = c < p ? S[c * p + d] : border[d] + (d == p ? 2.0 * ve[p] : ve[d]);
+            v = fma(vu[c], Du[d], fma(Du[c], vu[d], v));
+            H[c * q + d] = fma(vs[c], Ds[d], fma(Ds[c], vs[d], v));
+        }
+    }
+    product(H, q, weighted, q, Dg, q, (int)K, true);
+    lanes* lower = out + 1 + q;
+    for (int64_t c = 0; c < q; ++c) for (int64_t d = 0; d <= c; ++d) *lower++ = H[c * q + d];
     out[0] = g.y_eta + (peak + (log(s) + nodes.log_sum));
     out[value_count(p) - 1] = nodes.error;
 }
@@ -443,7 +462,7 @@ inline void evaluate_bundle(Bundle<WIDE>& g, Arena& arena, int64_t most, lanes* 
 /// Scratch, in vectors, that a bundle of `rows` row-vectors needs at `most` nodes.
 inline int64_t scratch(int64_t p, int64_t rows, int64_t most) {
     int64_t r = most + 5, widest = r > p ? r : p;
-    return 5 * rows + 8 * most + ROW_BLOCK * widest + p * r + p * p + (p + 1) * (7 + most) + 16;
+    return 5 * rows + 12 * most + ROW_BLOCK * widest + p * r + p * p + (p + 1) * (8 + p + 2 * most) + 16;
 }
 
 /// Adds the bundles [first, last) to the answer.  0: done; 1: out of memory; 2: a value that is not finite; 3: overflow.
@@ -482,8 +501,11 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
         }
         const int members = data.members[b] ? (int)data.members[b] : 1;
         if (filled + members > BLOCK && !flush()) return 2;
-        for (int64_t v = 0; v < values; ++v)
-            for (int lane = 0; lane < members; ++lane) block[v * BLOCK + filled + lane] = out[v][lane];
+        for (int64_t v = 0; v < values; ++v) {
+            double* place = block + v * BLOCK + filled;
+            if (members == LANES) store(place, out[v]);
+            else for (int lane = 0; lane < members; ++lane) place[lane] = out[v][lane];
+        }
         filled += members;
         for (int lane = 0; lane < members; ++lane) {
             const int64_t group = data.group[b * LANES + lane];

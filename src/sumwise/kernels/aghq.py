@@ -1,7 +1,8 @@
 """Packs the rows of one site for the quadrature kernel, and calls it.
 
-Groups lie eight to a bundle, one to a lane, sorted by size so that little is padded; a group of more than 256 rows has
-a bundle of its own, with its rows eight to a vector.  The layout is described at `struct Packed` in aghq.hpp.
+Groups lie eight to a bundle, one to a lane, sorted by size so that little is padded; a group of more than
+256 rows has a bundle of its own, with its rows eight to a vector.  The layout is described at `struct
+Packed` in aghq.hpp.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ class _AnswerStruct(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows of one site in the kernel's layout (see aghq.hpp).  start (bundles+1,), members (bundles,), group (bundles, 8); X (vectors,
-    p, 8), y, n and offset (vectors, 8); groups: how many; bernoulli: every trial count is 1."""
+    """Rows of one site in the kernel's layout (see aghq.hpp).  start (bundles+1,), members (bundles,),
+    group (bundles, 8); X (vectors, p, 8), y, n and offset (vectors, 8); groups: how many; bernoulli: every
+    trial count is 1.
+    """
 
     start: Ints
     members: Ints
@@ -66,12 +69,16 @@ class Packed:
 
 
 def value_count(p: int) -> int:
-    """Sums per evaluation: log-likelihood, gradient (p+1), lower triangle of the Hessian, measured quadrature error."""
+    """Sums per evaluation: log-likelihood, gradient (p+1), lower triangle of the Hessian, measured
+    quadrature error.
+    """
     return 2 + (p + 1) + (p + 1) * (p + 2) // 2
 
 
 def _bundles(sizes: Ints) -> tuple[Ints, Ints, Ints]:
-    """Deals groups to bundles.  sizes (groups,) rows of each -> start (bundles+1,), members (bundles,), group (bundles, 8)."""
+    """Deals groups to bundles.  sizes (groups,) rows of each -> start (bundles+1,), members (bundles,),
+    group (bundles, 8).
+    """
     by_size = np.argsort(sizes, kind="stable")
     narrow = by_size[sizes[by_size] <= LARGEST_NARROW_GROUP]
     wide = by_size[len(narrow) :]
@@ -97,7 +104,9 @@ def _aligned_zeros(vectors: int, columns: int) -> Floats:
 
 
 def _slots(code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> Ints:
-    """Where each row goes: index into the (vectors, 8) arrays, flattened.  Rows of a group keep their order."""
+    """Where each row goes: index into the (vectors, 8) arrays, flattened.  Rows of a group keep their
+    order.
+    """
     width = np.where(members > 0, members, 1)  # groups in each bundle
     bundle = np.repeat(np.arange(len(members)), width)
     lane = np.arange(len(bundle)) - np.repeat(np.cumsum(width) - width, width)
@@ -111,8 +120,9 @@ def _slots(code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> 
 
 
 def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, groups: int, centre: Floats) -> Packed:
-    """X (rows, p), y, n (rows,), offset (rows,) or None, code (rows,) in 0..groups-1, centre (p,) subtracted from the columns of X.
-    Every group has at least one row."""
+    """X (rows, p), y, n (rows,), offset (rows,) or None, code (rows,) in 0..groups-1, centre (p,)
+    subtracted from the columns of X. Every group has at least one row.
+    """
     code = np.ascontiguousarray(code, dtype=np.int64)
     sizes = np.bincount(code, minlength=groups).astype(np.int64)
     start, members, group = _bundles(sizes)
@@ -123,9 +133,7 @@ def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, gro
         out = _aligned_zeros(vectors, len(columns))
         for c, column in enumerate(columns):
             x = np.ascontiguousarray(column, dtype=np.float64)
-            library.sw_spread(
-                x.ctypes.data, len(x), slot.ctypes.data, centres[c], out.ctypes.data, c, len(columns)
-            )
+            library.sw_spread(x.ctypes.data, len(x), slot.ctypes.data, centres[c], out.ctypes.data, c, len(columns))
         return out
 
     zero = np.zeros(1)
@@ -144,8 +152,10 @@ def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, gro
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation adds up to.  digits (values, 68): exact sums, see `value_count`; used (rules,): groups that took each rule;
-    mode, scale (groups,): conditional mode u^ and its scale s, where they were asked for."""
+    """What one evaluation adds up to.  digits (values, 68): exact sums, see `value_count`; used (rules,):
+    groups that took each rule; mode, scale (groups,): conditional mode u^ and its scale s, where they were
+    asked for.
+    """
 
     digits: Ints
     used: Ints
@@ -163,10 +173,12 @@ def evaluate(
     last: int,
     modes: tuple[Floats, Floats] | None = None,
 ) -> Evaluation:
-    """Bundles first..last of one site at (beta (p,), theta).  rules: (nodes, scaled weights) to try in turn; a group takes the first whose
-    measured error is at most `tolerance`.  modes: arrays (groups,) that receive mode and scale.
+    """Bundles first..last of one site at (beta (p,), theta).  rules: (nodes, scaled weights) to try in
+    turn; a group takes the first whose measured error is at most `tolerance`.  modes: arrays (groups,) that
+    receive mode and scale.
 
-    Raises MemoryError, or OverflowError if a value is not finite."""
+    Raises MemoryError, or OverflowError if a value is not finite.
+    """
     order = np.array([len(z) for z, _ in rules], dtype=np.int64)
     z, w = (np.concatenate([rule[i] for rule in rules]) for i in (0, 1))
     beta = np.ascontiguousarray(beta, dtype=np.float64)
@@ -181,11 +193,17 @@ def evaluate(
     )
     query = _QueryStruct(_address(beta), theta, len(rules), *map(_address, (order, z, w)), tolerance)
     answer = _AnswerStruct(*map(_address, (digits, used, mode, scale)))
-    code = library.sw_aghq(ctypes.addressof(data_struct), ctypes.addressof(query), first, last, ctypes.addressof(answer))
+    code = library.sw_aghq(
+        ctypes.addressof(data_struct), ctypes.addressof(query), first, last, ctypes.addressof(answer)
+    )
     if code == 1:
-        raise MemoryError(f"no memory for the scratch space of one group ({int(np.diff(data.start).max()) * LANES} rows)")
+        raise MemoryError(
+            f"no memory for the scratch space of one group ({int(np.diff(data.start).max()) * LANES} rows)"
+        )
     if code:
-        raise OverflowError("the log-likelihood of a group, or a derivative, is not a finite number at these parameters")
+        raise OverflowError(
+            "the log-likelihood of a group, or a derivative, is not a finite number at these parameters"
+        )
     return Evaluation(digits, used, mode, scale)
 
 

@@ -14,7 +14,7 @@ int64_t add(int64_t* digits, const double* x, int64_t sums, int64_t terms, int64
             for (int64_t j = 0; j < BLOCK; ++j)
                 block[j] = first + j < terms ? x[v * sum_stride + (first + j) * term_stride] : 0;
             if (!add_block(d, block)) return -1 - v;
-            if (++since == 1 << 24) since = 0, normalise(d);  // a digit holds 2^31 additions, a block makes 64 at most
+            if (++since == 1 << 22) since = 0, normalise(d);  // a digit holds 2^31 additions, a block makes BLOCK at most
         }
         if (!normalise(d)) return v + 1;
     }

@@ -1,7 +1,8 @@
 """Finds and loads the compiled kernels; names their entry points.
 
-The library holds every kernel once for each instruction-set level.  The best level of the processor is taken at load
-time; all levels give the same bits, so `set_level` changes speed only (tests use it to prove that).
+The library holds every kernel once for each instruction-set level.  The best level of the processor is
+taken at load time; all levels give the same bits, so `set_level` changes speed only (tests use it to prove
+that).
 """
 
 import ctypes
@@ -87,5 +88,7 @@ def exp(x: object) -> NDArray[np.float64]:
 
 
 def log(x: object) -> NDArray[np.float64]:
-    """Natural logarithm, elementwise, below 1 ulp, with the same bits on every processor; -inf at 0, nan below."""
+    """Natural logarithm, elementwise, below 1 ulp, with the same bits on every processor; -inf at 0, nan
+    below.
+    """
     return _elementwise(library.sw_log, x)

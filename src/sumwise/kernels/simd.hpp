@@ -37,7 +37,7 @@ struct alignas(64) lanes {
 };
 struct integers { ipart v[PARTS]; };
 
-INLINE lanes all(double x) { lanes r; EACH_PART r.v[i] = part{} + x; return r; }
+INLINE lanes all(double x) { lanes r; EACH_PART for (int j = 0; j < WIDTH; ++j) r.v[i][j] = x; return r; }
 INLINE lanes load(const double* p) { lanes r; memcpy(&r, p, sizeof r); return r; }
 INLINE void store(double* p, lanes a) { memcpy(p, &a, sizeof a); }
 

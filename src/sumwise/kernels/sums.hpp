@@ -9,7 +9,8 @@
 namespace {  // each level keeps its own copy: merged at link time, all levels would run the baseline code
 
 constexpr int DIGITS = 68;
-constexpr int BLOCK = 64;    // terms that are added in floating point, exactly, before they meet the digits
+constexpr int BLOCK = 256;    // terms that are added in floating point, exactly, before they meet the digits
+constexpr int CUT = 44;       // bits of each term that one round of that takes: 2^44 units, 256 = 2^8 times, stay below 2^53
 
 INLINE int exponent_of(double x) {  // biased exponent field
     uint64_t b;
@@ -48,8 +49,8 @@ inline bool normalise(int64_t* d) {
 
 /// Adds BLOCK doubles (padded with zeros) to one sum.  Returns false, with nothing added, if one of them is not finite.
 ///
-/// The terms are cut at multiples of a unit u 46 bits below the largest: q = (x + M) - M is x rounded to a multiple of
-/// u, x - q is exact, and 64 such q add up without rounding.  What is cut off goes through the next, finer unit, until
+/// The terms are cut at multiples of a unit u CUT bits below the largest: q = (x + M) - M is x rounded to a multiple of
+/// u, x - q is exact, and BLOCK such q add up without rounding.  What is cut off goes through the next, finer unit, until
 /// nothing is left; data of similar size need two rounds.
 inline bool add_block(int64_t* digits, const double* terms) {
     lanes x[BLOCK / LANES], top = all(0.0), finite = all(0.0);
@@ -66,8 +67,8 @@ inline bool add_block(int64_t* digits, const double* terms) {
         for (int j = 0; j < BLOCK; ++j) add_one(digits, terms[j]);
         return true;
     }
-    for (; largest != 0; e -= 46) {
-        int unit = e - 46 < -1074 ? -1074 : e - 46;
+    for (; largest != 0; e -= CUT) {
+        int unit = e - CUT < -1074 ? -1074 : e - CUT;
         lanes M = all(1.5 * two_to(unit + 52)), sum = all(0.0), left = all(0.0);
         for (int j = 0; j < BLOCK / LANES; ++j) {
             lanes q = (x[j] + M) - M;

@@ -17,7 +17,9 @@ _EXACT_UP_TO = 1000  # comb(1000, 500) is below 1e300, so it has a nearest float
 def log_choose(n: Floats, k: Floats) -> Floats:
     """log(n choose k), elementwise; n, k (rows,) whole numbers, 0 <= k <= n.
 
-    Up to n = 1000 the logarithm of the correctly rounded integer; above, from Stirling's series of log n! (absolute error about 1e-16 n log n)."""
+    Up to n = 1000 the logarithm of the correctly rounded integer; above, from Stirling's series of log n!
+    (absolute error about 1e-16 n log n).
+    """
     out = np.zeros(len(n))
     several = np.flatnonzero((k > 0) & (k < n))
     if not len(several):

@@ -1,7 +1,8 @@
 """Cholesky factor, solutions and inverse of small symmetric matrices, in a fixed order of operations.
 
-BLAS and LAPACK order their sums by processor, so their last bits differ between machines.  Here every element goes through the
-same multiplications and subtractions everywhere: numpy's elementwise arithmetic rounds each operation once.
+BLAS and LAPACK order their sums by processor, so their last bits differ between machines.  Here every
+element goes through the same multiplications and subtractions everywhere: numpy's elementwise arithmetic
+rounds each operation once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """L (n, n) lower triangular with S A S = L L', where S = diag(scale) makes the diagonal of A one (or minus one)."""
+    """L (n, n) lower triangular with S A S = L L', where S = diag(scale) makes the diagonal of A one (or
+    minus one).
+    """
 
     L: Floats
     scale: Floats
@@ -56,9 +59,12 @@ def equilibrate(A: Floats) -> Floats:
 
 
 def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-14) -> Factor | None:
-    """Factor of A + shift * diag|A|, or None if a pivot of the scaled matrix falls below `least_pivot`.  A (n, n) symmetric.
+    """Factor of A + shift * diag|A|, or None if a pivot of the scaled matrix falls below `least_pivot`.  A
+    (n, n) symmetric.
 
-    With A scaled to a unit diagonal, pivot k is the share of column k that the columns before it do not explain."""
+    With A scaled to a unit diagonal, pivot k is the share of column k that the columns before it do not
+    explain.
+    """
     scale = equilibrate(A)
     M = A * np.multiply.outer(scale, scale)
     M[np.diag_indices_from(M)] += shift
@@ -74,8 +80,9 @@ def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-14) -> Fa
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """Column `column` is a combination of earlier ones: coefficient (column,) multiplies columns 0..column-1; `distance` is how far off
-    the combination is, relative to the column's own size."""
+    """Column `column` is a combination of earlier ones: coefficient (column,) multiplies columns
+    0..column-1; `distance` is how far off the combination is, relative to the column's own size.
+    """
 
     column: int
     coefficient: Floats
@@ -83,7 +90,9 @@ class Dependence:
 
 
 def first_dependence(A: Floats, least_pivot: float) -> Dependence | None:
-    """The first column of a cross-product matrix A = X'WX (n, n) that earlier columns explain to within sqrt(least_pivot)."""
+    """The first column of a cross-product matrix A = X'WX (n, n) that earlier columns explain to within
+    sqrt(least_pivot).
+    """
     scale = equilibrate(A)
     for k in range(len(A)):
         if A[k, k] == 0:

@@ -1,12 +1,11 @@
 """Exact sums of float64 numbers: fixed-point integers that never round until they are read.
 
-A sum holds its value as an integer multiple of 2^-1074 (68 digits in base 2^32), so every finite float64 goes in without
-loss and `+` is integer addition: associative and commutative, bit for bit, whatever the order, the split or the number of
-threads.  Only `round` rounds, once, to the nearest float64.
+A sum holds its value as an integer multiple of 2^-1074 (68 digits in base 2^32), so every finite float64
+goes in without loss and `+` is integer addition: associative and commutative, bit for bit, whatever the
+order, the split or the number of threads.  Only `round` rounds, once, to the nearest float64.
 """
 
 from __future__ import annotations
-
 
 import math
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from sumwise.kernels.library import DIGITS, library
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExactSum:
-    """An array of exact sums.  digits (*shape, 68) int64: digit k weighs 2^(32 k - 1074); normal form, so that equal sums
-    have equal digits: all but the last lie in [0, 2^32), the last carries the sign."""
+    """An array of exact sums.  digits (*shape, 68) int64: digit k weighs 2^(32 k - 1074); normal form, so
+    that equal sums have equal digits: all but the last lie in [0, 2^32), the last carries the sign.
+    """
 
     digits: NDArray[np.int64]
 
@@ -56,12 +56,16 @@ class ExactSum:
         return self.digits.shape[:-1]
 
     def __add__(self, other: ExactSum) -> ExactSum:
-        """The exact sum of both.  Raises ValueError if the shapes differ, OverflowError beyond 2^77 largest doubles."""
+        """The exact sum of both.  Raises ValueError if the shapes differ, OverflowError beyond 2^77 largest
+        doubles.
+        """
         if self.shape != other.shape:
             raise ValueError(f"sums of shapes {self.shape} and {other.shape} cannot be added")
         digits = self.digits.copy()
         if library.sw_sum_merge(digits.ctypes.data, other.digits.ctypes.data, digits.size // DIGITS):
-            raise OverflowError("an exact sum left the range of its digits (more than 2^77 terms of the largest float64)")
+            raise OverflowError(
+                "an exact sum left the range of its digits (more than 2^77 terms of the largest float64)"
+            )
         return ExactSum(digits)
 
     def __eq__(self, other: object) -> bool:

@@ -1,8 +1,10 @@
-"""Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard deviation), as pure steps.
+"""Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard
+deviation), as pure steps.
 
-Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log theta), where the
-log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one jump when the parabola says so, and left
-again when the curvature there says that the log-likelihood rises.  A step that lowers the log-likelihood is halved.
+Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log
+theta), where the log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one
+jump when the parabola says so, and left again when the curvature there says that the log-likelihood rises.
+A step that lowers the log-likelihood is halved.
 
     state = start(phi)                       # state.trial is where to evaluate next
     state = advance(state, value, gradient, hessian)
@@ -36,7 +38,9 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One evaluation.  phi (q,); value: log-likelihood; gradient (q,); information (q, q) = minus the Hessian."""
+    """One evaluation.  phi (q,); value: log-likelihood; gradient (q,); information (q, q) = minus the
+    Hessian.
+    """
 
     phi: Floats
     value: float
@@ -46,10 +50,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the ascent stands.  trial (q,): evaluate here next.  best: highest point so far.  step (q,): from best to the trial, undamped, in
-    working coordinates; damping: share of it in use.  move: how far the estimates could still go, in standard errors (inf where the
-    information is not positive definite).  gain: log-likelihood that the last full step promised.  metric (q,): sizes that make steps
-    comparable; lengths, gains: of the last steps; zero_tried: theta at which a jump to zero failed."""
+    """Where the ascent stands.  trial (q,): evaluate here next.  best: highest point so far.  step (q,):
+    from best to the trial, undamped, in working coordinates; damping: share of it in use.  move: how far
+    the estimates could still go, in standard errors (inf where the information is not positive definite).
+    gain: log-likelihood that the last full step promised.  metric (q,): sizes that make steps comparable;
+    lengths, gains: of the last steps; zero_tried: theta at which a jump to zero failed.
+    """
 
     trial: Floats
     outcome: Outcome = Outcome.RUNNING
@@ -63,6 +69,7 @@ class State:
     lengths: tuple[float, ...] = ()
     gains: tuple[float, ...] = ()
     zero_tried: float = np.inf
+    accepted: int = 0
 
 
 def start(phi: Floats) -> State:
@@ -71,18 +78,23 @@ def start(phi: Floats) -> State:
 
 
 def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
-    """The state after the evaluation at state.trial.  tolerance: stop when no estimate would move by more than this many standard errors;
-    slack: how much lower a value may be and still count as not lower (rounding and quadrature error)."""
+    """The state after the evaluation at state.trial.  tolerance: stop when no estimate would move by more
+    than this many standard errors; slack: how much lower a value may be and still count as not lower
+    (rounding and quadrature error).
+    """
     best = state.best
     if best is not None and not point.value >= best.value - slack:
         return _retreat(state, best)
     metric = equilibrate(point.information) ** -1 if state.metric is None else state.metric
-    return _propose(replace(state, best=point, metric=metric), point, tolerance)
+    state = replace(state, best=point, metric=metric, accepted=state.accepted + 1)
+    return _propose(state, point, tolerance)
 
 
 def move_in_standard_errors(point: Point) -> float:
-    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: how far the estimates could move [Newton's step in standard errors].
-    inf if A is not positive definite.  At theta = 0 only beta counts: there the gradient in theta is zero by symmetry."""
+    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: how far the estimates could move [Newton's
+    step in standard errors]. inf if A is not positive definite.  At theta = 0 only beta counts: there the
+    gradient in theta is zero by symmetry.
+    """
     free = _free(point)
     factor = cholesky(point.information[:free, :free])
     if factor is None:
@@ -115,7 +127,13 @@ def _propose(state: State, point: Point, tolerance: float) -> State:
     gain = float(np.add.reduce(gradient * step)) / 2
     length = float(np.sqrt(np.add.reduce((step[:free] * _working_metric(state, point)) ** 2)))
     state = replace(
-        state, move=move, gain=gain, lengths=(*state.lengths, length)[-4:], gains=(*state.gains, gain)[-4:], damping=1.0, step=step
+        state,
+        move=move,
+        gain=gain,
+        lengths=(*state.lengths, length)[-4:],
+        gains=(*state.gains, gain)[-4:],
+        damping=1.0,
+        step=step,
     )
     if _diverges(state):
         return replace(state, outcome=Outcome.DIVERGING)
@@ -159,7 +177,9 @@ def _working_metric(state: State, point: Point) -> Floats:
 
 
 def _positive_factor(A: Floats) -> Factor:
-    """Factor of A, or of A with the smallest of a ladder of diagonal shifts that makes it positive definite."""
+    """Factor of A, or of A with the smallest of a ladder of diagonal shifts that makes it positive
+    definite.
+    """
     factor, shift = cholesky(A), 1e-3
     while factor is None:
         factor = cholesky(A, shift=shift)
@@ -194,4 +214,3 @@ def _diverges(state: State) -> bool:
     steady = all(b > 0.8 * a for a, b in zip(state.lengths, state.lengths[1:], strict=False))
     fading = all(b < 0.7 * a for a, b in zip(state.gains, state.gains[1:], strict=False))
     return steady and fading
-

@@ -1,9 +1,10 @@
 """Gauss-Hermite rules for the standard normal weight, computed at any order.
 
-Sum_k w_k g(z_k) is the mean of g(Z), Z ~ N(0, 1), exactly for polynomials of degree up to 2 K - 1.  Nodes are the roots of
-the Hermite polynomial He_K; weights are w_k = 1 / (K p_{K-1}(z_k)^2) with p_j = He_j / sqrt(j!), the orthonormal
-polynomials [Golub & Welsch 1969; Abramowitz & Stegun 25.4.46].  Roots are polished in 50-digit decimal arithmetic, so that every
-float64 comes out correctly rounded and the same on every machine.
+Sum_k w_k g(z_k) is the mean of g(Z), Z ~ N(0, 1), exactly for polynomials of degree up to 2 K - 1.  Nodes
+are the roots of the Hermite polynomial He_K; weights are w_k = 1 / (K p_{K-1}(z_k)^2) with p_j = He_j /
+sqrt(j!), the orthonormal polynomials [Golub & Welsch 1969; Abramowitz & Stegun 25.4.46].  Roots are
+polished in 50-digit decimal arithmetic, so that every float64 comes out correctly rounded and the same on
+every machine.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ _PRECISION = Context(prec=50)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule for N(0, 1).  z (K,) nodes, ascending, symmetric; w (K,) weights, sum 1; scaled (K,) = w exp(z^2 / 2), the weights that
-    adaptive placement needs: they neither underflow nor overflow at any order."""
+    """A rule for N(0, 1).  z (K,) nodes, ascending, symmetric; w (K,) weights, sum 1; scaled (K,) = w
+    exp(z^2 / 2), the weights that adaptive placement needs: they neither underflow nor overflow at any
+    order.
+    """
 
     z: NDArray[np.float64]
     w: NDArray[np.float64]
@@ -43,7 +46,9 @@ class Rule:
 
 
 def _orthonormal(order: int, z: Decimal, roots: list[Decimal]) -> tuple[Decimal, Decimal]:
-    """p_order(z) and p_{order-1}(z) by the three-term recurrence sqrt(j+1) p_{j+1} = z p_j - sqrt(j) p_{j-1}."""
+    """p_order(z) and p_{order-1}(z) by the three-term recurrence sqrt(j+1) p_{j+1} = z p_j - sqrt(j)
+    p_{j-1}.
+    """
     last, p = Decimal(0), Decimal(1)
     for j in range(order):
         last, p = p, (z * p - roots[j] * last) / roots[j + 1]

@@ -25,9 +25,10 @@ FORMAT = 1
 class Fit:
     """A fitted model.  Frozen; prints like R's summary; shows as HTML in a notebook.
 
-    formula, family, link: as fitted; contract: columns, types and levels that the sites agreed on (JSON-able); terms: names of the p coefficients.
-    beta (p,), theta: fixed effects and the standard deviation of the random intercept; covariance (p+1, p+1) of (beta, theta), (p, p)
-    where theta is zero; loglik: maximised log-likelihood, binomial coefficients included; nobs: rows.
+    formula, family, link: as fitted; contract: columns, types and levels that the sites agreed on
+    (JSON-able); terms: names of the p coefficients. beta (p,), theta: fixed effects and the standard
+    deviation of the random intercept; covariance (p+1, p+1) of (beta, theta), (p, p) where theta is zero;
+    loglik: maximised log-likelihood, binomial coefficients included; nobs: rows.
     """
 
     formula: str
@@ -56,7 +57,9 @@ class Fit:
 
     @property
     def se(self) -> pd.Series:
-        """Standard errors of the fixed effects, from the inverse of the observed information of the maximised function."""
+        """Standard errors of the fixed effects, from the inverse of the observed information of the
+        maximised function.
+        """
         return pd.Series(np.sqrt(np.diag(self.covariance))[: len(self.terms)], index=list(self.terms), name="std_error")
 
     @property
@@ -83,7 +86,9 @@ class Fit:
 
     @property
     def varcomp(self) -> pd.DataFrame:
-        """Variance components: group, term, variance and sd of the random effects (not of their estimates), corr between effects."""
+        """Variance components: group, term, variance and sd of the random effects (not of their estimates),
+        corr between effects.
+        """
         row = (self.effects.group, "(Intercept)", self.theta_value**2, self.theta_value, float("nan"))
         return pd.DataFrame([row], columns=["group", "term", "variance", "sd", "corr"])
 
@@ -118,7 +123,9 @@ class Fit:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """One row a round: what was asked, how many sums came back from each site, bytes, seconds, log-likelihood, remaining move."""
+        """One row a round: what was asked, how many sums came back from each site, bytes, seconds,
+        log-likelihood, remaining move.
+        """
         return pd.DataFrame([asdict(r) for r in self.round_records]).set_index("number")
 
     @property
@@ -136,9 +143,12 @@ class Fit:
     def predict(self, data: Any, *, random: bool = True, kind: str = "response", new_groups: str = "zero") -> pd.Series:
         """Predictions for the rows of `data` (any table that `fit` accepts).
 
-        random: add the conditional mode of the row's group; without it the prediction is for a typical group (random effect zero), which is not the
-        average over groups.  kind: "response" (probability) or "link" (log odds).  new_groups: "zero" gives groups that were not in the fit a random
-        effect of zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are refused."""
+        random: add the conditional mode of the row's group; without it the prediction is for a typical
+        group (random effect zero), which is not the average over groups.  kind: "response" (probability) or
+        "link" (log odds).  new_groups: "zero" gives groups that were not in the fit a random effect of
+        zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are
+        refused.
+        """
         return predict(self, data, random=random, kind=kind, new_groups=new_groups)
 
     def confint(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
@@ -149,19 +159,37 @@ class Fit:
         return pd.DataFrame({"lower": lower, "upper": upper}, index=list(self.terms))
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
-        """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error, statistic, p_value, lower, upper.
-        The random row is a standard deviation; it has no p-value, since zero lies on the boundary."""
+        """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error,
+        statistic, p_value, lower, upper. The random row is a standard deviation; it has no p-value, since
+        zero lies on the boundary.
+        """
         z = self.beta / self.se.to_numpy()
-        fixed = pd.DataFrame({"effect": "fixed", "group": None, "term": self.terms, "estimate": self.beta, "std_error": self.se.to_numpy()})
+        fixed = pd.DataFrame(
+            {
+                "effect": "fixed",
+                "group": None,
+                "term": self.terms,
+                "estimate": self.beta,
+                "std_error": self.se.to_numpy(),
+            }
+        )
         fixed["statistic"], fixed["p_value"] = z, two_sided_p(z)
         interval = self.confint(level)
         fixed["lower"], fixed["upper"] = interval["lower"].to_numpy(), interval["upper"].to_numpy()
-        random = {"effect": "random", "group": self.effects.group, "term": "sd (Intercept)", "estimate": self.theta_value, "std_error": self.theta_se}
+        random = {
+            "effect": "random",
+            "group": self.effects.group,
+            "term": "sd (Intercept)",
+            "estimate": self.theta_value,
+            "std_error": self.theta_se,
+        }
         nothing = dict.fromkeys(("statistic", "p_value", "lower", "upper"), float("nan"))
         return pd.DataFrame([*fixed.to_dict("records"), random | nothing])
 
     def glance(self) -> pd.DataFrame:
-        """The fit in one row: nobs, groups, sites, df, loglik, deviance, aic, bic, rounds, verdict, quadrature_error."""
+        """The fit in one row: nobs, groups, sites, df, loglik, deviance, aic, bic, rounds, verdict,
+        quadrature_error.
+        """
         return pd.DataFrame(
             [
                 {
@@ -205,8 +233,14 @@ class Fit:
 
     @classmethod
     def from_json(cls, source: str | Path) -> Fit:
-        """The fit that `to_json` wrote: its text, or the path of a file.  Raises UsageError for anything else."""
-        text = Path(source).read_text(encoding="utf-8") if isinstance(source, Path) or not source.lstrip().startswith("{") else source
+        """The fit that `to_json` wrote: its text, or the path of a file.  Raises UsageError for anything
+        else.
+        """
+        text = (
+            Path(source).read_text(encoding="utf-8")
+            if isinstance(source, Path) or not source.lstrip().startswith("{")
+            else source
+        )
         try:
             values = json.loads(text)
             version = values.pop("sumwise")
@@ -216,7 +250,9 @@ class Fit:
             raise UsageError(f"this fit has format {version}; this version of Sumwise reads format {FORMAT}")
         values["terms"] = tuple(values["terms"])
         values["beta"], values["covariance"] = np.array(values["beta"]), np.array(values["covariance"])
-        values["effects"] = RandomEffects(**{k: v if isinstance(v, str) else tuple(v) for k, v in values["effects"].items()})
+        effects = values["effects"]
+        columns = (tuple(effects[name]) for name in ("levels", "mode", "sd"))
+        values["effects"] = RandomEffects(effects["group"], *columns)
         values["verdict"] = Verdict(**values["verdict"])
         quadrature = values["quadrature"]
         quadrature["nodes"] = {int(k): n for k, n in quadrature["nodes"].items()}

@@ -1,4 +1,6 @@
-"""The plain values that a fit carries besides its estimates: one frozen record for each question a reader may ask."""
+"""The plain values that a fit carries besides its estimates: one frozen record for each question a reader
+may ask.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How far to believe the fit.  code: "converged", "boundary" (a variance is zero at the maximum) or "not_converged"; text: the same in one
-    sentence; move: no estimate could still move by more than this many standard errors."""
+    """How far to believe the fit.  code: "converged", "boundary" (a variance is zero at the maximum) or
+    "not_converged"; text: the same in one sentence; move: no estimate could still move by more than this
+    many standard errors.
+    """
 
     code: str
     text: str
@@ -20,8 +24,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Quadrature:
-    """The quadrature at the estimates.  nodes: order -> groups that used it; error: measured error of the total log-likelihood, the sum over groups of
-    the difference to a rule of higher order; bound: what was asked for, None where the order was fixed by the caller."""
+    """The quadrature at the estimates.  nodes: order -> groups that used it; error: measured error of the
+    total log-likelihood, the sum over groups of the difference to a rule of higher order; bound: what was
+    asked for, None where the order was fixed by the caller.
+    """
 
     nodes: dict[int, int]
     error: float
@@ -29,9 +35,15 @@ class Quadrature:
 
     def __str__(self) -> str:
         groups = ", ".join(f"{n} group{'s' if n > 1 else ''} with {k}" for k, n in sorted(self.nodes.items()))
-        bound = "" if self.bound is None else f", within the bound of {self.bound:.0e}" if self.error <= self.bound else (
-            f", ABOVE the bound of {self.bound:.0e}: "
-            "rounding, or groups that need more nodes than the largest rule tried"
+        bound = (
+            ""
+            if self.bound is None
+            else f", within the bound of {self.bound:.0e}"
+            if self.error <= self.bound
+            else (
+                f", ABOVE the bound of {self.bound:.0e}: "
+                "rounding, or groups that need more nodes than the largest rule tried"
+            )
         )
         name = "Laplace, 1 node" if set(self.nodes) == {1} else f"nodes: {groups}"
         return f"{name}; measured error of the log-likelihood {self.error:.1e}{bound}"
@@ -39,8 +51,10 @@ class Quadrature:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """One round.  asked: in words; numbers: how many sums came back from each site; bytes: their size as exact integers; seconds; loglik: at the point
-    asked for (None in the first round); move: how far the estimates could still move from the best point, in standard errors."""
+    """One round.  asked: in words; numbers: how many sums came back from each site; bytes: their size as
+    exact integers; seconds; loglik: at the point asked for (None in the first round); move: how far the
+    estimates could still move from the best point, in standard errors.
+    """
 
     number: int
     asked: str
@@ -63,8 +77,9 @@ class SiteRecord:
 
 @dataclass(frozen=True, slots=True)
 class RandomEffects:
-    """Conditional modes by group.  group: name of the factor; levels (G,); mode (G,) on the scale of the linear predictor; sd (G,): conditional standard
-    deviation, from the curvature at the mode."""
+    """Conditional modes by group.  group: name of the factor; levels (G,); mode (G,) on the scale of the
+    linear predictor; sd (G,): conditional standard deviation, from the curvature at the mode.
+    """
 
     group: str
     levels: tuple[int | str, ...]

@@ -48,11 +48,13 @@ def html(fit: Fit) -> str:
     variance = _table(["Groups", "Name", "Variance", "Std.Dev."], [_variance(fit)])
     names, numbers = zip(*_criteria(fit), strict=True)
     return (
-        f"<div><p><b>Generalized linear mixed model</b>, {escape(fit.family)} ({escape(fit.link)}), maximum likelihood<br>"
+        f"<div><p><b>Generalized linear mixed model</b>, {escape(fit.family)} ({escape(fit.link)}), "
+        f"maximum likelihood<br>"
         f"<code>{escape(fit.formula)}</code><br>{escape(_data(fit))}</p>"
         f"{_table(list(names), [list(numbers)])}<p>Random effects</p>{variance}"
         f"<p>Fixed effects</p>{_table(head, body)}"
-        f"<p>{escape(fit.verdict.text)}<br><small>{escape(str(fit.quadrature))}; {len(fit.round_records)} rounds</small></p></div>"
+        f"<p>{escape(fit.verdict.text)}<br>"
+        f"<small>{escape(str(fit.quadrature))}; {len(fit.round_records)} rounds</small></p></div>"
     )
 
 
@@ -89,12 +91,15 @@ def _coefficients(fit: Fit) -> list[list[str]]:
     digits = _decimals(np.concatenate([fit.beta, fit.se.to_numpy()]))
     rows = zip(fit.terms, fit.beta, fit.se, z, p, strict=True)
     return [head] + [
-        [term, f"{b:.{digits}f}", f"{s:.{digits}f}", f"{zi:.3f}", _p_value(pi), _stars(pi)] for term, b, s, zi, pi in rows
+        [term, f"{b:.{digits}f}", f"{s:.{digits}f}", f"{zi:.3f}", _p_value(pi), _stars(pi)]
+        for term, b, s, zi, pi in rows
     ]
 
 
 def _decimals(values: np.ndarray) -> int:
-    """Decimals that give the smallest number of the column four significant digits, at least 4 and at most 10."""
+    """Decimals that give the smallest number of the column four significant digits, at least 4 and at most
+    10.
+    """
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     return int(np.clip(3 - np.floor(np.log10(sizes.min())), 4, 10)) if len(sizes) else 4
 
@@ -112,7 +117,10 @@ def _stars(p: float) -> str:
 def _align(rows: list[list[str]], left: tuple[int, ...], indent: str = "") -> list[str]:
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
     return [
-        indent + " ".join(cell.ljust(w) if c in left else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        indent
+        + " ".join(
+            cell.ljust(w) if c in left else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     ]
 

@@ -1,0 +1,37 @@
+# Everything a newcomer needs: make demo, make test.  See CONTRIBUTING.md.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(wildcard src/sumwise/kernels/*.cpp src/sumwise/kernels/*.hpp) CMakeLists.txt pyproject.toml
+
+.PHONY: setup demo test check format bench clean
+
+setup: .venv/ready
+
+# The package is installed in editable mode; a change in the kernels or in the build files installs it again.
+.venv/ready: $(SOURCES)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sumwise needs Python 3.11 or newer; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: setup  ## the main job on real data
+	$(BIN)/sumwise demo
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types, tests, import walls (the walls are a test)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## ratios against other software and against the machine's limit
+	$(BIN)/python -m bench.run --quick
+
+clean:
+	rm -rf .venv build dist sumwise-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""python -m sumwise: the command line."""
+
+from sumwise.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""The command line: fit, demo."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+import sumwise
+from sumwise.errors import SumwiseError, UsageError
+
+_EXAMPLES = """\b
+Examples:
+  sumwise demo
+      cattle disease in 15 herds that keep their own files; a simulation over two sites
+  sumwise fit "y ~ x + (1 | clinic)" visits.csv
+      logistic regression with a random intercept for each clinic
+  sumwise fit "cbind(ill, size - ill) ~ factor(period) + (1 | herd)" herd-*.csv
+      counts out of totals; each file is a site, and only exact sums are added up
+  sumwise fit "y ~ log(dose) * sex + I(age^2) + (1 | clinic)" a.parquet b.parquet --json fit.json
+      factors, interactions and transforms; the whole result kept as JSON
+"""
+
+
+class _Command(click.Group):
+    """Turns errors that Sumwise raises on purpose into one readable message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SumwiseError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Command, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sumwise.__version__, prog_name="sumwise")
+def main() -> None:
+    """Exact regression, wherever the rows live.
+
+    Fits to rows in one file or at many sites give the same estimates, to the last bit."""
+
+
+def _nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> int | str:
+    if value == "auto":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither 'auto' nor a whole number") from None
+
+
+@main.command()
+@click.argument("formula")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--family", default="binomial", show_default=True, help="Distribution of the response.")
+@click.option(
+    "--nodes",
+    default="auto",
+    show_default=True,
+    callback=_nodes,
+    help="Quadrature nodes: auto, or a number; 1 is Laplace.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="What to do with missing values.",
+)
+@click.option("--pool", is_flag=True, help="Read all files as one table, instead of one site a file.")
+@click.option("--threads", type=int, help="Threads at most; the result does not depend on it.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the whole fit to this file.")
+def fit(
+    formula: str,
+    data: tuple[str, ...],
+    family: str,
+    nodes: int | str,
+    missing: str,
+    pool: bool,
+    threads: int | None,
+    json_path: Path | None,
+) -> None:
+    """Fit FORMULA to DATA: CSV or Parquet files.  Several files are several sites, each named after its
+    file.
+    """
+    result = sumwise.fit(
+        formula,
+        list(data) if pool else _sites(data),
+        family=family,
+        nodes=nodes,
+        missing=missing,
+        threads=threads,
+    )
+    click.echo(result.summary())
+    if json_path is not None:
+        result.to_json(json_path)
+        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json(Path({str(json_path)!r})).")
+
+
+def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:
+    if len(paths) == 1:
+        return paths[0]
+    names = [Path(path).stem for path in paths]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(
+            f"two files are called '{twice[0]}': a site takes its name from its file; rename one, or use --pool"
+        )
+    return dict(zip(names, paths, strict=True))
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("sumwise-demo"),
+    show_default=True,
+    help="Where to write its files.",
+)
+def demo(folder: Path) -> None:
+    """The main job on real data: 15 herds with a file each, then a simulation over two sites."""
+    from sumwise.demo import run
+
+    run(folder, click.echo)

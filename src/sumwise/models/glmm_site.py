@@ -1,0 +1,109 @@
+"""What a site does in the fit of a random-intercept model: it answers questions with sums over its groups."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import replace
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.kernels import aghq
+from sumwise.maths.binomial import log_choose
+from sumwise.maths.exact import ExactSum
+from sumwise.maths.quadrature import gauss_hermite
+from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Rows(Protocol):
+    """What a site knows: X (n, p) with columns named `columns`, y and size (n,) successes and trials,
+    offset (n,) or None, group (n,) numbers into `groups`.
+    """
+
+    @property
+    def X(self) -> Floats: ...  # noqa: N802  (the design matrix)
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def y(self) -> Floats: ...
+    @property
+    def size(self) -> Floats: ...
+    @property
+    def offset(self) -> Floats | None: ...
+    @property
+    def group(self) -> Ints: ...
+    @property
+    def groups(self) -> tuple[object, ...]: ...
+
+
+class Site:
+    """One site's answers.  Keeps the rows packed for the kernel; what it answers depends on the rows and
+    the question alone.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._packed: tuple[bytes, aghq.Packed] | None = None
+
+    def answer(
+        self, question: MomentsQuestion | Question, threads: Executor | None = None, workers: int = 1
+    ) -> Moments | Summand:
+        """The summand that the question asks for, computed by up to `workers` threads; their number changes
+        no bit.
+        """
+        if isinstance(question, MomentsQuestion):
+            return self._moments()
+        pieces = self._evaluate(question, threads, workers)
+        values = ExactSum(pieces[0].digits)
+        for piece in pieces[1:]:
+            values = values + ExactSum(piece.digits)
+        return Summand(values, tuple(int(n) for n in np.sum([piece.used for piece in pieces], axis=0)))
+
+    def modes(self, question: Question) -> tuple[Floats, Floats]:
+        """Conditional mode u^ and its scale s for each group, both (groups,).  Stays at the site: nothing
+        here is a sum.
+        """
+        mode, scale = np.empty(len(self.rows.groups)), np.empty(len(self.rows.groups))
+        self._evaluate(replace(question, orders=(1,)), None, 1, (mode, scale))
+        return mode, scale
+
+    def _moments(self) -> Moments:
+        rows = self.rows
+        Y = np.bincount(rows.group, rows.y, minlength=len(rows.groups))
+        N = np.bincount(rows.group, rows.size, minlength=len(rows.groups))
+        by_group = ExactSum.of(np.column_stack([Y, N, Y * Y, Y * N, N * N]))
+        constant = ExactSum.of(log_choose(rows.size, rows.y)[:, None])
+        totals = ExactSum(np.concatenate([by_group.digits, constant.digits]))
+        return Moments(len(rows.y), len(rows.groups), ExactSum.of(rows.X), totals)
+
+    def _evaluate(
+        self,
+        question: Question,
+        threads: Executor | None,
+        workers: int,
+        modes: tuple[Floats, Floats] | None = None,
+    ) -> list[aghq.Evaluation]:
+        data = self._pack(question.centre)
+        rules = tuple((rule.z, rule.scaled) for rule in map(gauss_hermite, question.orders))
+
+        def piece(bounds: tuple[int, int]) -> aghq.Evaluation:
+            return aghq.evaluate(data, question.beta, question.theta, rules, question.tolerance, *bounds, modes)
+
+        if threads is None or workers == 1 or data.X.size < 20_000:  # a thread costs more than it saves
+            return [piece((0, data.bundles))]
+        cuts = np.searchsorted(data.start, np.linspace(0, data.start[-1], 8 * workers + 1)[1:-1])
+        edges = [0, *(int(c) for c in cuts), data.bundles]
+        return list(threads.map(piece, pairwise(edges)))
+
+    def _pack(self, centre: Floats) -> aghq.Packed:
+        key = centre.tobytes()
+        if self._packed is None or self._packed[0] != key:
+            rows = self.rows
+            packed = aghq.pack(rows.X, rows.y, rows.size, rows.offset, rows.group, len(rows.groups), centre)
+            self._packed = (key, packed)
+        return self._packed[1]

@@ -1,0 +1,56 @@
+"""Why the rows cannot identify a model, in words: which columns, how nearly, what to do."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
+
+from sumwise.errors import DataError
+from sumwise.maths import newton
+from sumwise.maths.cholesky import Dependence
+
+
+def refuse_collinear(found: Dependence, columns: tuple[str, ...]) -> NoReturn:
+    """Raises DataError: column `found.column` is a combination of the columns before it."""
+    name, intercept = columns[found.column], "(Intercept)" in columns
+    weight = np.abs(found.coefficient)
+    parts = [
+        f"{coefficient:.6g} * {columns[c]}"
+        for c, coefficient in enumerate(found.coefficient)
+        if weight[c] > 1e-9 * weight.max() and columns[c] != "(Intercept)"
+    ]
+    if parts:
+        constant = " + a constant" if intercept else ""
+        raise DataError(
+            f"columns are collinear: {name} = {' + '.join(parts)}{constant}, up to a relative distance of "
+            f"{found.distance:.1g}; their coefficients cannot be told apart: leave out one of them"
+        )
+    if intercept:
+        raise DataError(f"column '{name}' is constant: it says the same as the intercept; leave it out of the formula")
+    raise DataError(f"column '{name}' is zero in every row: it has no coefficient; leave it out of the formula")
+
+
+def refuse_separation(ascent: newton.State, columns: tuple[str, ...], group: str) -> NoReturn:
+    """Raises DataError: the maximum lies at infinity, in the direction of the last steps."""
+    assert ascent.step is not None
+    assert ascent.metric is not None
+    size = np.abs(ascent.step) * ascent.metric[: len(ascent.step)]
+    names = (*columns, group)
+    involved = [names[i] for i in np.argsort(-size, kind="stable") if size[i] > 0.3 * size.max()]
+    if involved[0] == group:
+        raise DataError(
+            f"the variance between groups of '{group}' grows without bound: within (almost) every group all "
+            f"responses are alike, so the maximum lies at infinity; collect groups with mixed responses"
+        )
+    separating = [name for name in involved if name != group]
+    who = (
+        f"column '{separating[0]}' separates"
+        if len(separating) == 1
+        else (f"columns {', '.join(map(repr, separating))} together separate")
+    )
+    raise DataError(
+        f"{who} the responses (perfect prediction): the maximum lies at infinity, so there is no finite coefficient "
+        f"(after {ascent.accepted} steps the log-likelihood gains only {ascent.gain:.1g} more, while the coefficients "
+        f"keep growing); leave the column out, merge factor levels, or collect rows that overlap"
+    )

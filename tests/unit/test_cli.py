@@ -1,0 +1,101 @@
+"""The command line as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import sumwise
+from sumwise.cli import main
+from sumwise.datasets import load, path, write_sites
+
+CBPP = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_teaches_by_example() -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert 'sumwise fit "y ~ x + (1 | clinic)" visits.csv' in out
+
+
+def test_fit_prints_the_summary_and_writes_json(tmp_path: Path) -> None:
+    target = tmp_path / "fit.json"
+    code, out, _ = run("fit", CBPP, path("cbpp"), "--json", target)
+    assert code == 0
+    assert "factor(period)2" in out
+    kept = sumwise.Fit.from_json(target)
+    assert kept.summary() in out
+    assert json.loads(target.read_text())["sumwise"] == 1
+
+
+def test_several_files_are_several_sites_with_the_bits_of_one_table(tmp_path: Path) -> None:
+    files = write_sites(load("cbpp"), "herd", tmp_path)
+    target = tmp_path / "fit.json"
+    code, _, _ = run("fit", CBPP, *files.values(), "--json", target)
+    assert code == 0
+    kept, pooled = sumwise.Fit.from_json(target), sumwise.fit(CBPP, load("cbpp"))
+    assert len(kept.sites) == 15
+    assert kept.beta.tobytes() == pooled.beta.tobytes()
+
+
+def test_pool_reads_files_as_one_table(tmp_path: Path) -> None:
+    table = load("cbpp")
+    table.iloc[:30].to_csv(tmp_path / "a.csv", index=False)  # herd 8 has rows in both files
+    table.iloc[30:].to_csv(tmp_path / "b.csv", index=False)
+    code, _, err = run("fit", CBPP, tmp_path / "a.csv", tmp_path / "b.csv")
+    assert code == 2
+    assert "A group must lie within one site" in err
+    code, out, _ = run("fit", CBPP, tmp_path / "a.csv", tmp_path / "b.csv", "--pool")
+    assert code == 0
+    assert "56 rows, 15 groups, 1 site" in out
+
+
+def test_nodes_is_passed_on() -> None:
+    _, out, _ = run("fit", CBPP, path("cbpp"), "--nodes", "1")
+    assert "Laplace, 1 node" in out
+    code, _, err = run("fit", CBPP, path("cbpp"), "--nodes", "many")
+    assert code == 2
+    assert "'many' is neither 'auto' nor a whole number" in err
+
+
+def test_an_error_is_one_readable_message_and_exit_code_2() -> None:
+    code, out, err = run("fit", "y ~ x", path("cbpp"))
+    assert (code, out) == (2, "")
+    assert err.startswith("UsageError: ")
+    assert "Traceback" not in err
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for folder in (tmp_path, tmp_path / "b"):
+        load("cbpp").to_csv(folder / "same.csv", index=False)
+    code, _, err = run("fit", CBPP, tmp_path / "same.csv", tmp_path / "b" / "same.csv")
+    assert code == 2
+    assert "'same'" in err
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo")
+    code, out, _ = run("demo", "--folder", folder)
+    assert code == 0
+    return folder, out
+
+
+def test_demo_shows_the_same_bits_from_15_sites_and_one_table(demonstration: tuple[Path, str]) -> None:
+    folder, out = demonstration
+    assert "Same bits from 15 sites and from one pooled table" in out
+    assert len(list((folder / "herds").glob("herd-*.csv"))) == 15
+
+
+def test_demo_reaches_what_the_notebook_never_reached(demonstration: tuple[Path, str]) -> None:
+    folder, out = demonstration
+    assert "The variance between the two sites is zero at the optimum" in out
+    assert "logLik -70.3737042735" in out  # tests/reference/two_sites.json: -70.373704273470632807
+    assert sorted(p.name for p in (folder / "two-sites").iterdir()) == ["X1.csv", "X2.csv", "y1.csv", "y2.csv"]
