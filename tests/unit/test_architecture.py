@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "api": {"data", "engines", "loop", "maths", "models", "results"},
     "demo": {"api", "datasets", "results", "simulate"},
     "cli": {"api", "demo", ""},
-    "__init__": {"api", "results"},
+    "__init__": {"api", "datasets", "results", "simulate"},
     "__main__": {"cli"},
 }
 IO_MODULES = {"io", "os", "pathlib", "socket", "subprocess", "urllib", "http", "pandas", "pyarrow", "click"}
