@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from sumwise.data import (
     Contract,
     DesignBlock,
@@ -143,20 +145,21 @@ def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock],
     return RandomEffects(group, labels, modes, sds)
 
 
-def _verdict(estimate: Estimate, group: str) -> Verdict:
-    move = estimate.move
+def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
+    move, rough = estimate.move, ""
+    if bound is not None and estimate.error > max(1e-6, bound):
+        rough = (
+            f" The log-likelihood itself is uncertain by {estimate.error:.1g}: a standard deviation between "
+            f"groups of {estimate.theta:.3g} asks for more than {max(estimate.nodes)} quadrature nodes."
+        )
     if estimate.outcome is not Outcome.CONVERGED:
-        why = (
-            "no step raised the log-likelihood"
-            if estimate.outcome is Outcome.STALLED
-            else "the limit of rounds was reached"
-        )
-        return Verdict(
-            "not_converged",
-            f"Not converged ({why}): estimates could still move by {move:.1g} standard errors.",
-            move,
-        )
+        stalled = estimate.outcome is Outcome.STALLED
+        why = "no step raised the log-likelihood" if stalled else "the limit of rounds was reached"
+        far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
+        return Verdict("not_converged", f"Not converged ({why}): the estimates {far}.{rough}", move)
     far = f"Estimates could move by at most {move:.1e} standard errors."
+    if rough:
+        return Verdict("quadrature_limited", f"Converged, but on a rough approximation.{rough} {far}", move)
     if estimate.theta == 0:
         zero = (
             f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ "
@@ -190,7 +193,7 @@ def _result(
         loglik=estimate.loglik,
         nobs=estimate.rows,
         effects=effects,
-        verdict=_verdict(estimate, effects.group),
+        verdict=_verdict(estimate, effects.group, bound),
         quadrature=Quadrature(estimate.nodes, estimate.error, bound),
         round_records=tuple(records),
         site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),

@@ -15,6 +15,7 @@ from sumwise.data.checks import (
     check_missing_option,
     check_response,
     check_result_finite,
+    check_sizes,
     complete_rows,
     refuse_missing,
 )
@@ -156,6 +157,7 @@ def _check_kind(site: str, name: str, values: Values, kind: str) -> None:
 def _rows(formula: Formula, contract: Contract, table: _Table, *, grouped: bool) -> Rows:
     X = np.empty((table.n, len(contract.names)), order="F")
     _fill(X, formula, contract, table)
+    check_sizes(table.site, X, contract.names)
     offset = None
     for expression in formula.offsets:
         term = _number(formula, contract, table, expression, f"offset({spell(expression)})")

@@ -43,6 +43,7 @@ struct Query {
 struct Answer {
     int64_t* sums;          // (values, DIGITS): L, gradient (p+1), lower triangle of the Hessian, sum of measured errors
     int64_t* used;          // (rules) groups that took each rule
+    int64_t* failed;        // (1) groups whose value or derivatives are not finite: they are left out of the sums
     double* mode;           // (groups) u^ , or null
     double* scale;          // (groups) s  , or null
 };
@@ -465,7 +466,18 @@ inline int64_t scratch(int64_t p, int64_t rows, int64_t most) {
     return 5 * rows + 12 * most + ROW_BLOCK * widest + p * r + p * p + (p + 1) * (8 + p + 2 * most) + 16;
 }
 
-/// Adds the bundles [first, last) to the answer.  0: done; 1: out of memory; 2: a value that is not finite; 3: overflow.
+/// Sets the values of lanes that hold a nan or an infinity to zero; these lanes of the result are nan, the others 0.
+inline lanes drop_not_finite(lanes* out, int64_t values) {
+    lanes check = all(0.0);
+    for (int64_t v = 0; v < values; ++v) check += out[v] * 0.0;
+    if (any(check != all(0.0)))
+        for (int64_t v = 0; v < values; ++v)
+            for (int lane = 0; lane < LANES; ++lane)
+                if (check[lane] != 0) out[v][lane] = 0;
+    return check;
+}
+
+/// Adds the bundles [first, last) to the answer.  0: done; 1: out of memory; 2: overflow of a sum.
 inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, int64_t last, const Answer& answer) {
     const int64_t values = value_count(data.p);
     int64_t most = 0, rows = 0;
@@ -484,10 +496,9 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
     auto flush = [&]() {
         for (int64_t v = 0; v < values; ++v) {
             for (int j = filled; j < BLOCK; ++j) block[v * BLOCK + j] = 0;
-            if (!add_block(answer.sums + v * DIGITS, block + v * BLOCK)) return false;
+            add_block(answer.sums + v * DIGITS, block + v * BLOCK);  // all terms are finite
         }
         filled = 0;
-        return true;
     };
     for (int64_t b = first; b < last; ++b) {
         arena.used = mark;
@@ -500,7 +511,8 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
             evaluate_bundle(g, arena, most, out, mode, scale, rule);
         }
         const int members = data.members[b] ? (int)data.members[b] : 1;
-        if (filled + members > BLOCK && !flush()) return 2;
+        const lanes failed = drop_not_finite(out, values);
+        if (filled + members > BLOCK) flush();
         for (int64_t v = 0; v < values; ++v) {
             double* place = block + v * BLOCK + filled;
             if (members == LANES) store(place, out[v]);
@@ -509,13 +521,14 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
         filled += members;
         for (int lane = 0; lane < members; ++lane) {
             const int64_t group = data.group[b * LANES + lane];
-            answer.used[(int64_t)rule[lane]] += 1;
+            if (failed[lane] != 0) *answer.failed += 1;
+            else answer.used[(int64_t)rule[lane]] += 1;
             if (answer.mode) answer.mode[group] = mode[lane], answer.scale[group] = scale[lane];
         }
     }
-    if (!flush()) return 2;
+    flush();
     for (int64_t v = 0; v < values; ++v)
-        if (!normalise(answer.sums + v * DIGITS)) return 3;
+        if (!normalise(answer.sums + v * DIGITS)) return 2;
     return 0;
 }
 

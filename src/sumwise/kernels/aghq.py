@@ -42,7 +42,7 @@ class _QueryStruct(ctypes.Structure):
 
 
 class _AnswerStruct(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("sums", "used", "mode", "scale"))
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("sums", "used", "failed", "mode", "scale"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +152,15 @@ def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, gro
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation adds up to.  digits (values, 68): exact sums, see `value_count`; used (rules,):
-    groups that took each rule; mode, scale (groups,): conditional mode u^ and its scale s, where they were
-    asked for.
+    """What one evaluation adds up to.
+
+    digits (values, 68): exact sums, see `value_count`; used (rules,): groups that took each rule; failed: groups whose
+    value or derivatives were not finite, which the sums leave out.
     """
 
     digits: Ints
     used: Ints
-    mode: Floats | None = None
-    scale: Floats | None = None
+    failed: int
 
 
 def evaluate(
@@ -177,13 +177,13 @@ def evaluate(
     turn; a group takes the first whose measured error is at most `tolerance`.  modes: arrays (groups,) that
     receive mode and scale.
 
-    Raises MemoryError, or OverflowError if a value is not finite.
+    Raises MemoryError, and OverflowError if a sum leaves the range of its digits.
     """
     order = np.array([len(z) for z, _ in rules], dtype=np.int64)
     z, w = (np.concatenate([rule[i] for rule in rules]) for i in (0, 1))
     beta = np.ascontiguousarray(beta, dtype=np.float64)
     digits = np.zeros((value_count(len(beta)), DIGITS), dtype=np.int64)
-    used = np.zeros(len(rules), dtype=np.int64)
+    used, failed = np.zeros(len(rules), dtype=np.int64), np.zeros(1, dtype=np.int64)
     mode, scale = modes or (None, None)
     data_struct = _PackedStruct(
         len(beta),
@@ -192,7 +192,7 @@ def evaluate(
         data.bernoulli,
     )
     query = _QueryStruct(_address(beta), theta, len(rules), *map(_address, (order, z, w)), tolerance)
-    answer = _AnswerStruct(*map(_address, (digits, used, mode, scale)))
+    answer = _AnswerStruct(*map(_address, (digits, used, failed, mode, scale)))
     code = library.sw_aghq(
         ctypes.addressof(data_struct), ctypes.addressof(query), first, last, ctypes.addressof(answer)
     )
@@ -201,10 +201,8 @@ def evaluate(
             f"no memory for the scratch space of one group ({int(np.diff(data.start).max()) * LANES} rows)"
         )
     if code:
-        raise OverflowError(
-            "the log-likelihood of a group, or a derivative, is not a finite number at these parameters"
-        )
-    return Evaluation(digits, used, mode, scale)
+        raise OverflowError("a sum over groups left the range of its digits")
+    return Evaluation(digits, used, int(failed[0]))
 
 
 def _address(array: NDArray[np.generic] | None) -> int | None:

@@ -22,7 +22,7 @@ from sumwise.errors import UsageError
 MOST_NODES = 1000
 """Largest order offered.  Rules of this size take about a second to compute, once."""
 
-LADDER = (1, 3, 5, 7, 9, 13, 19, 27, 39, 55, 79, 113, 161, 229, 327)
+LADDER = (1, 3, 5, 7, 9, 13, 19, 27, 39, 55, 79, 113, 161, 229, 327, 467, 667, 953)
 """Orders that `nodes="auto"` tries, each about 1.4 times the one before."""
 
 _PRECISION = Context(prec=50)
@@ -43,6 +43,16 @@ class Rule:
     def order(self) -> int:
         """Number of nodes."""
         return len(self.z)
+
+
+def ladder(theta: float) -> tuple[int, ...]:
+    """The orders worth trying for random effects of standard deviation theta on the logistic scale.
+
+    The integrand has poles at a distance pi / theta from the real line, so an error of 1e-13 needs about 12 theta^2
+    nodes when the group itself says little; computing larger rules than that would cost time for nothing.
+    """
+    enough = 60 + 24 * theta * theta
+    return tuple(order for order in LADDER if order <= enough)
 
 
 def _orthonormal(order: int, z: Decimal, roots: list[Decimal]) -> tuple[Decimal, Decimal]:

@@ -22,7 +22,7 @@ from sumwise.kernels.library import log
 from sumwise.maths import newton
 from sumwise.maths.cholesky import cholesky, first_dependence
 from sumwise.maths.newton import Outcome, Point
-from sumwise.maths.quadrature import LADDER, gauss_hermite
+from sumwise.maths.quadrature import gauss_hermite, ladder
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.refusals import refuse_collinear, refuse_separation
 
@@ -149,6 +149,12 @@ class RandomIntercept:
                 f"every response is {every} in all {moments.rows} rows: the intercept would be infinite; "
                 f"check the response, or take rows where it varies"
             )
+        if moments.alike == moments.groups:
+            raise DataError(
+                f"within each of the {moments.groups} groups of '{self.group}' all responses are alike: the variance "
+                f"between groups would be infinite; group the rows differently, or fit one row a group without "
+                f"(1 | {self.group})"
+            )
         phi = np.zeros(len(self.columns) + 1)
         if "(Intercept)" in self.columns:
             phi[self.columns.index("(Intercept)")] = log(y / (n - y))
@@ -166,7 +172,7 @@ class RandomIntercept:
     def _question(self, moments: Moments, phi: Floats, bound: float) -> Question:
         """Evaluate at phi = (beta, theta); bound: on the quadrature error of the total, under nodes="auto"."""
         if self.nodes == "auto":
-            orders: tuple[int, ...] = LADDER
+            orders = ladder(float(phi[-1]))
         else:
             order = int(self.nodes)
             orders, bound = (
@@ -183,7 +189,7 @@ class RandomIntercept:
         bound = state.question.tolerance * moments.groups
         point = _point(ascent.trial, total)
         if ascent.best is None:
-            self._refuse_collinear(point)
+            self._check_start(point, total)
         slack = 1e-13 * abs(point.value) + (0.0 if np.isinf(bound) else 2 * bound)
         ascent = newton.advance(ascent, point, tolerance=MOVE_TOLERANCE, slack=slack)
         if ascent.outcome is Outcome.DIVERGING:
@@ -200,7 +206,12 @@ class RandomIntercept:
             return replace(state, question=None)
         return replace(state, question=self._question(moments, ascent.trial, _next_bound(ascent)))
 
-    def _refuse_collinear(self, point: Point) -> None:
+    def _check_start(self, point: Point, total: Summand) -> None:
+        if total.failed:
+            raise DataError(
+                f"at the starting values the log-likelihood of {total.failed} group(s) of '{self.group}', or a "
+                f"derivative of it, is not a finite number: look for huge values in columns or offset, and rescale them"
+            )
         p = len(self.columns)
         found = first_dependence(point.information[:p, :p], LEAST_PIVOT)
         if found is not None:
@@ -255,7 +266,7 @@ def _point(phi: Floats, total: Summand) -> Point:
     lower = np.tril_indices(q)
     information[lower] = -values[1 + q : -1]
     information.T[lower] = information[lower]
-    return Point(phi, float(values[0]), values[1 : 1 + q], information)
+    return Point(phi, total.loglik, values[1 : 1 + q], information)
 
 
 def _sandwich(T: Floats, V: Floats) -> Floats:

@@ -21,12 +21,14 @@ class MomentsQuestion:
 class Moments:
     """Sums over rows and groups.
 
-    rows, groups: counts; columns (p,): sums of the columns of X; totals (6,): sum Y, sum N, sum Y^2, sum Y N and
-    sum N^2 over groups with Y successes in N trials, and the sum over rows of the log binomial coefficient.
+    rows, groups: counts; alike: groups of several trials that are all successes or all failures; columns (p,): sums of
+    the columns of X; totals (6,): sum Y, sum N, sum Y^2, sum Y N and sum N^2 over groups with Y successes in N trials,
+    and the sum over rows of the log binomial coefficient.
     """
 
     rows: int
     groups: int
+    alike: int
     columns: ExactSum
     totals: ExactSum
 
@@ -34,6 +36,7 @@ class Moments:
         return Moments(
             self.rows + other.rows,
             self.groups + other.groups,
+            self.alike + other.alike,
             self.columns + other.columns,
             self.totals + other.totals,
         )
@@ -74,20 +77,21 @@ class Summand:
 
     values (2 + q + q (q + 1) / 2,) for q = p + 1: log-likelihood without binomial coefficients, gradient and lower
     triangle of the Hessian in (beta, theta), and the sum of the measured quadrature errors; used: groups that took
-    each order.
+    each order; failed: groups that the sums leave out, because their log-likelihood or a derivative is not finite.
     """
 
     values: ExactSum
     used: tuple[int, ...]
+    failed: int
 
     def __add__(self, other: Summand) -> Summand:
         used = tuple(a + b for a, b in zip(self.used, other.used, strict=True))
-        return Summand(self.values + other.values, used)
+        return Summand(self.values + other.values, used, self.failed + other.failed)
 
     @property
     def loglik(self) -> float:
-        """Log-likelihood without binomial coefficients."""
-        return float(self.values.round()[0])
+        """Log-likelihood without binomial coefficients; -inf where a group failed."""
+        return float(self.values.round()[0]) if not self.failed else -np.inf
 
     @property
     def quadrature_error(self) -> float:

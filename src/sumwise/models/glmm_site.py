@@ -62,14 +62,13 @@ class Site:
         values = ExactSum(pieces[0].digits)
         for piece in pieces[1:]:
             values = values + ExactSum(piece.digits)
-        return Summand(values, tuple(int(n) for n in np.sum([piece.used for piece in pieces], axis=0)))
+        used = tuple(int(n) for n in np.sum([piece.used for piece in pieces], axis=0))
+        return Summand(values, used, sum(piece.failed for piece in pieces))
 
-    def modes(self, question: Question) -> tuple[Floats, Floats]:
-        """Conditional mode u^ and its scale s for each group, both (groups,).  Stays at the site: nothing
-        here is a sum.
-        """
+    def modes(self, question: Question, threads: Executor | None = None, workers: int = 1) -> tuple[Floats, Floats]:
+        """Conditional mode u^ and scale s of each group, both (groups,).  They stay at the site: they are no sums."""
         mode, scale = np.empty(len(self.rows.groups)), np.empty(len(self.rows.groups))
-        self._evaluate(replace(question, orders=(1,)), None, 1, (mode, scale))
+        self._evaluate(replace(question, orders=(1,)), threads, workers, (mode, scale))
         return mode, scale
 
     def _moments(self) -> Moments:
@@ -79,7 +78,8 @@ class Site:
         by_group = ExactSum.of(np.column_stack([Y, N, Y * Y, Y * N, N * N]))
         constant = ExactSum.of(log_choose(rows.size, rows.y)[:, None])
         totals = ExactSum(np.concatenate([by_group.digits, constant.digits]))
-        return Moments(len(rows.y), len(rows.groups), ExactSum.of(rows.X), totals)
+        alike = int(np.sum((N > 1) & ((Y == 0) | (Y == N))))
+        return Moments(len(rows.y), len(rows.groups), alike, ExactSum.of(rows.X), totals)
 
     def _evaluate(
         self,

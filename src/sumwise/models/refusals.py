@@ -15,16 +15,16 @@ def refuse_collinear(found: Dependence, columns: tuple[str, ...]) -> NoReturn:
     """Raises DataError: column `found.column` is a combination of the columns before it."""
     name, intercept = columns[found.column], "(Intercept)" in columns
     weight = np.abs(found.coefficient)
-    parts = [
-        f"{coefficient:.6g} * {columns[c]}"
+    terms = [
+        f"{'-' if coefficient < 0 else '+'} {abs(coefficient):.6g} * {columns[c]}"
         for c, coefficient in enumerate(found.coefficient)
         if weight[c] > 1e-9 * weight.max() and columns[c] != "(Intercept)"
     ]
-    if parts:
-        constant = " + a constant" if intercept else ""
+    if terms:
+        combination = " ".join(terms).removeprefix("+ ") + (" + a constant" if intercept else "")
         raise DataError(
-            f"columns are collinear: {name} = {' + '.join(parts)}{constant}, up to a relative distance of "
-            f"{found.distance:.1g}; their coefficients cannot be told apart: leave out one of them"
+            f"columns are collinear: {name} = {combination}, up to a relative distance of "
+            f"{max(found.distance, 1e-7):.0e} or less; their coefficients cannot be told apart: leave out one of them"
         )
     if intercept:
         raise DataError(f"column '{name}' is constant: it says the same as the intercept; leave it out of the formula")

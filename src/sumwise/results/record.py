@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How far to believe the fit.  code: "converged", "boundary" (a variance is zero at the maximum) or
-    "not_converged"; text: the same in one sentence; move: no estimate could still move by more than this
-    many standard errors.
+    """How far to believe the fit.
+
+    code: "converged"; "boundary": converged, a variance is zero at the maximum; "quadrature_limited": converged, but
+    the quadrature is rough; "not_converged".  text: the same in words.  move: no estimate could still move by more than
+    this many standard errors.
     """
 
     code: str
@@ -34,19 +36,17 @@ class Quadrature:
     bound: float | None
 
     def __str__(self) -> str:
-        groups = ", ".join(f"{n} group{'s' if n > 1 else ''} with {k}" for k, n in sorted(self.nodes.items()))
-        bound = (
-            ""
-            if self.bound is None
-            else f", within the bound of {self.bound:.0e}"
-            if self.error <= self.bound
-            else (
-                f", ABOVE the bound of {self.bound:.0e}: "
-                "rounding, or groups that need more nodes than the largest rule tried"
-            )
-        )
-        name = "Laplace, 1 node" if set(self.nodes) == {1} else f"nodes: {groups}"
-        return f"{name}; measured error of the log-likelihood {self.error:.1e}{bound}"
+        if self.bound is None and set(self.nodes) == {1}:
+            orders = "Laplace's approximation (1 node)"
+        else:
+            orders = ", ".join(f"{n} group{'s' if n > 1 else ''} with {k}" for k, n in sorted(self.nodes.items()))
+            orders = f"nodes: {orders}"
+        measured = f"{orders}; measured error of the log-likelihood {self.error:.1e}"
+        if self.bound is None:
+            return measured
+        if self.error <= self.bound:
+            return f"{measured}, within the bound of {self.bound:.0e}"
+        return f"{measured}, ABOVE the bound of {self.bound:.0e} (rounding, or groups that need still more nodes)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,11 +36,15 @@ def text(fit: Fit) -> str:
         "---",
         _LEGEND,
         "",
-        f"Verdict: {fit.verdict.text}",
-        f"Quadrature: {fit.quadrature}",
+        _paragraph(f"Verdict: {fit.verdict.text}"),
+        _paragraph(f"Quadrature: {fit.quadrature}"),
         f"Rounds: {len(fit.round_records)}, each one question to {_sites(fit)} and one exact sum back",
     ]
     return "\n".join(line.rstrip() for line in parts)
+
+
+def _paragraph(text: str) -> str:
+    return fill(text, width=100, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def html(fit: Fit) -> str:
