@@ -43,7 +43,8 @@ def refuse_separation(ascent: newton.State, columns: tuple[str, ...], group: str
             f"the variance between groups of '{group}' grows without bound: within (almost) every group all "
             f"responses are alike, so the maximum lies at infinity; collect groups with mixed responses"
         )
-    separating = [name for name in involved if name != group]
+    # the intercept only follows, unless it is alone
+    separating = [name for name in involved if name not in (group, "(Intercept)")] or ["(Intercept)"]
     who = (
         f"column '{separating[0]}' separates"
         if len(separating) == 1

@@ -244,7 +244,7 @@ class Fit:
         try:
             values = json.loads(text)
             version = values.pop("sumwise")
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UsageError("this is not a fit written by to_json: it lacks the mark 'sumwise'") from error
         if version != FORMAT:
             raise UsageError(f"this fit has format {version}; this version of Sumwise reads format {FORMAT}")
