@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock],
     for name, site in sites.items():
         mode, scale = (estimate.theta * values for values in site.modes(estimate.question))
         found.extend(zip(blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
-    found.sort(key=lambda row: (isinstance(row[0], str), row[0]))
+    found.sort(key=itemgetter(0))
     labels, modes, sds = zip(*found, strict=True)
     return RandomEffects(group, labels, modes, sds)
 
