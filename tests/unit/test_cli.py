@@ -58,7 +58,7 @@ def test_pool_reads_files_as_one_table(tmp_path: Path) -> None:
 
 def test_nodes_is_passed_on() -> None:
     _, out, _ = run("fit", CBPP, path("cbpp"), "--nodes", "1")
-    assert "Laplace, 1 node" in out
+    assert "Laplace's approximation (1 node)" in out
     code, _, err = run("fit", CBPP, path("cbpp"), "--nodes", "many")
     assert code == 2
     assert "'many' is neither 'auto' nor a whole number" in err

@@ -29,7 +29,7 @@ struct Packed {             // one site's rows; "vector" = eight doubles
     const double* y;        // (vectors, 8) successes
     const double* n;        // (vectors, 8) trials; 0 in padding
     const double* offset;   // (vectors, 8), or null
-    int64_t bernoulli;      // every trial count is 0 or 1
+    int64_t bernoulli;      // no row of this site has more than one trial: a short cut, which changes no bit
 };
 struct Query {
     const double* beta;     // (p)
@@ -192,7 +192,8 @@ template <bool WIDE> struct Bundle {
             lanes inverse = 1.0 / h, newton = slope * inverse;
             lanes curve = fma(0.5 * newton, theta * theta * theta * W1 * inverse, 1.0);
             lanes next = u + newton / select(curve > all(0.5), curve, all(1.0));
-            mask outside = (next < low) | (next > high);
+            // landing on an end of the bracket again would go round in circles
+            mask outside = (next < low) | (next > high) | (((next == low) | (next == high)) & (next != u));
             next = select(outside, 0.5 * (low + high), next);
             lanes moved = absolute(next - u);
             // Halley's error is the cube of the step: one millionth of a scale unit leaves 1e-18
@@ -203,35 +204,33 @@ template <bool WIDE> struct Bundle {
         return u;
     }
 
-    /// sum_j n_j log(1 + exp psi_j) at u, the factors multiplied and the logarithm taken once a lane where n_j is 0 or 1.
+    /// sum_j n_j log(1 + exp psi_j) at u.  Rows of a single trial: the factors are multiplied and one logarithm is taken.
     INLINE lanes log_normaliser(lanes u) const {
         Shift s = shift(u);
-        lanes sum = all(0.0);
-        if (data.bernoulli) {
-            // at most 8 factors of 2^120 between two rescalings; a bound beyond that rescales after every factor
-            bool small = !any(select(far, all(0.0), size) + absolute(s.v) > all(80.0));
-            lanes product = all(1.0), exponent = all(0.0);
-            for (int64_t i = 0; i < rows; ++i) {
-                lanes factor = fma(e[i], s.factor, 1.0);
-                product = product * (s.any_far ? select(s.far, all(1.0), factor) : factor);
-                if (!small || (i & 7) == 7) {
-                    integers b = bits_of(product), k;
-                    for (int j = 0; j < PARTS; ++j) {
-                        k.v[j] = (b.v[j] >> 52) - 1023;
-                        b.v[j] -= k.v[j] << 52;
-                        k.v[j] += 0x4338000000000000LL;
-                    }
-                    product = from_bits(b);
-                    exponent += from_bits(k) - ROUND_TO_INTEGER;
-                }
+        // at most 8 factors of 2^120 between two rescalings; a bound beyond that rescales after every factor
+        const bool small = !any(select(far, all(0.0), size) + absolute(s.v) > all(80.0));
+        lanes product = all(1.0), exponent = all(0.0), several = all(0.0);
+        for (int64_t i = 0; i < rows; ++i) {
+            lanes factor = fma(e[i], s.factor, 1.0);  // 1 in padding
+            if (s.any_far) factor = select(s.far, all(1.0), factor);
+            if (!data.bernoulli) {
+                const mask many = n[i] > all(1.0);
+                several = fma(n[i], log_scaled(select(many, factor, all(1.0)), all(0.0)), several);
+                factor = select(many, all(1.0), factor);
             }
-            sum = log_scaled(product, exponent);
-        } else {
-            for (int64_t i = 0; i < rows; ++i) {
-                lanes factor = fma(e[i], s.factor, 1.0);
-                sum = fma(n[i], log_scaled(s.any_far ? select(s.far, all(1.0), factor) : factor, all(0.0)), sum);
+            product = product * factor;
+            if (!small || (i & 7) == 7) {
+                integers b = bits_of(product), k;
+                for (int j = 0; j < PARTS; ++j) {
+                    k.v[j] = (b.v[j] >> 52) - 1023;
+                    b.v[j] -= k.v[j] << 52;
+                    k.v[j] += 0x4338000000000000LL;
+                }
+                product = from_bits(b);
+                exponent += from_bits(k) - ROUND_TO_INTEGER;
             }
         }
+        lanes sum = log_scaled(product, exponent) + several;
         if (s.any_far) {
             lanes slow = all(0.0);
             for (int64_t i = 0; i < rows; ++i) {

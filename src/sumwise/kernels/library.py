@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
+INTERFACE = 1
+"""Number of the interface between this package and the compiled library; raised when a signature changes."""
+
 LEVELS = ("base", "v3", "v4")
 """Instruction-set levels: baseline, AVX2 with FMA, AVX-512."""
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "sw_interface": (_INT, []),
     "sw_best_level": (_INT, []),
     "sw_level": (_INT, []),
     "sw_set_level": (_INT, [_INT]),
@@ -49,6 +53,8 @@ def _find() -> Path:
 
 def _load() -> ctypes.CDLL:
     library = ctypes.CDLL(str(_find()))
+    if not hasattr(library, "sw_interface") or library.sw_interface() != INTERFACE:
+        raise ImportError("the compiled kernels belong to another version of sumwise; install it again")
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments

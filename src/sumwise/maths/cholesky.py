@@ -8,6 +8,7 @@ rounds each operation once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,34 +59,42 @@ def equilibrate(A: Floats) -> Floats:
     return 1 / np.sqrt(np.where(size > 0, size, 1.0))
 
 
-def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-14) -> Factor | None:
-    """Factor of A + shift * diag|A|, or None if a pivot of the scaled matrix falls below `least_pivot`.  A
-    (n, n) symmetric.
+def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-15) -> Factor | None:
+    """Factor of A + shift * diag|A|, or None if a pivot of the scaled matrix falls below `least_pivot`.  A (n, n)
+    symmetric.
 
-    With A scaled to a unit diagonal, pivot k is the share of column k that the columns before it do not
-    explain.
+    With A scaled to a unit diagonal, pivot k is the share of column k that the columns before it do not explain.
     """
     scale = equilibrate(A)
     M = A * np.multiply.outer(scale, scale)
     M[np.diag_indices_from(M)] += shift
+    L, done = _eliminate(M, least_pivot)
+    return Factor(L, scale) if done == len(M) else None
+
+
+def _eliminate(M: Floats, least_pivot: float) -> tuple[Floats, int]:
+    """Columns of the Cholesky factor of M (n, n), and how many there are before a pivot falls short.  Overwrites M."""
     L = np.zeros_like(M)
     for k in range(len(M)):
         if not M[k, k] > least_pivot:  # also when it is nan
-            return None
+            return L, k
         L[k, k] = np.sqrt(M[k, k])
         L[k + 1 :, k] = M[k + 1 :, k] / L[k, k]
         M[k + 1 :, k + 1 :] -= np.multiply.outer(L[k + 1 :, k], L[k + 1 :, k])
-    return Factor(L, scale)
+    return L, len(M)
 
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """Column `column` is a combination of earlier ones: coefficient (column,) multiplies columns
-    0..column-1; `distance` is how far off the combination is, relative to the column's own size.
+    """Column `column` of a matrix is a combination of earlier ones.
+
+    coefficient (column,): of columns 0 .. column - 1; weight (column,): the size of each of these terms relative to the
+    column; distance: how far off the combination is, relative to the column.
     """
 
     column: int
     coefficient: Floats
+    weight: Floats
     distance: float
 
 
@@ -94,12 +103,10 @@ def first_dependence(A: Floats, least_pivot: float) -> Dependence | None:
     sqrt(least_pivot).
     """
     scale = equilibrate(A)
-    for k in range(len(A)):
-        if A[k, k] == 0:
-            return Dependence(k, np.zeros(k), 0.0)
-        if cholesky(A[: k + 1, : k + 1], least_pivot=least_pivot) is None:
-            before = cholesky(A[:k, :k], least_pivot=least_pivot)
-            coefficient = np.zeros(0) if before is None else before.solve(A[:k, k])
-            left = 1 - scale[k] ** 2 * float(np.add.reduce(coefficient * A[:k, k])) if k else 0.0
-            return Dependence(k, coefficient, float(np.sqrt(max(left, 0.0))))
-    return None
+    M = A * np.multiply.outer(scale, scale)
+    L, k = _eliminate(M.copy(), least_pivot)
+    if k == len(M):
+        return None
+    before = Factor(L[:k, :k], np.ones(k)).solve(M[:k, k])
+    left = M[k, k] - fsum(before * M[:k, k])
+    return Dependence(k, before * scale[:k] / scale[k], np.abs(before), float(np.sqrt(max(left, 0.0))))

@@ -41,6 +41,8 @@ class ExactSum:
         if x.ndim == 0:
             raise ValueError("ExactSum.of sums over axis 0; a scalar has no axis: pass [x]")
         flat = x.reshape(x.shape[0], math.prod(x.shape[1:]))
+        if any(stride % 8 for stride in flat.strides):  # a field of packed records, say
+            flat = np.ascontiguousarray(flat)
         total = cls.zeros(x.shape[1:])
         sum_stride, term_stride = (stride // 8 for stride in flat.strides[::-1])
         code = library.sw_sum_add(
@@ -61,8 +63,8 @@ class ExactSum:
         """
         if self.shape != other.shape:
             raise ValueError(f"sums of shapes {self.shape} and {other.shape} cannot be added")
-        digits = self.digits.copy()
-        if library.sw_sum_merge(digits.ctypes.data, other.digits.ctypes.data, digits.size // DIGITS):
+        digits, more = self.digits.copy(), np.ascontiguousarray(other.digits)
+        if library.sw_sum_merge(digits.ctypes.data, more.ctypes.data, digits.size // DIGITS):
             raise OverflowError(
                 "an exact sum left the range of its digits (more than 2^77 terms of the largest float64)"
             )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,12 +121,11 @@ def _propose(state: State, point: Point, tolerance: float) -> State:
         theta = min(1.0, 1 / float(np.sqrt(-point.information[-1, -1])))
         trial = np.append(point.phi[:-1], theta)
         return replace(state, trial=trial, move=move, step=None, jump=True, zero_tried=theta)
-    free = _free(point)
     gradient, information = _working(point)
-    factor = _positive_factor(information)
-    step = factor.solve(gradient)
-    gain = float(np.add.reduce(gradient * step)) / 2
-    length = float(np.sqrt(np.add.reduce((step[:free] * _working_metric(state, point)) ** 2)))
+    step = _step(gradient, information, bounded=point.phi[-1] > 0)
+    gain = _dot(gradient, step) - _dot(step, np.array([_dot(row, step) for row in information])) / 2
+    sized = step * _working_metric(state, point)
+    length = sqrt(_dot(sized, sized))
     state = replace(
         state,
         move=move,
@@ -176,10 +176,31 @@ def _working_metric(state: State, point: Point) -> Floats:
     return metric[: _free(point)]
 
 
-def _positive_factor(A: Floats) -> Factor:
-    """Factor of A, or of A with the smallest of a ladder of diagonal shifts that makes it positive
-    definite.
+def _step(g: Floats, A: Floats, *, bounded: bool) -> Floats:
+    """Newton's step A^-1 g, made to lead uphill.
+
+    bounded: the last coordinate is log theta.  Its step is taken first, from what is left of gradient and curvature
+    when beta follows (the size of the curvature, should it have the wrong sign), and limited; beta then goes to its
+    maximum given that step.
     """
+    if not bounded:
+        return _positive_factor(A).solve(g)
+    factor, cross = _positive_factor(A[:-1, :-1]), A[:-1, -1]
+    follow = factor.solve(cross)
+    slope = g[-1] - _dot(follow, g[:-1])
+    curvature = abs(A[-1, -1] - _dot(follow, cross))
+    limit = LARGEST_LOG_STEP
+    last = float(np.clip(slope / curvature, -limit, limit)) if curvature > 0 else limit * float(np.sign(slope))
+    return np.append(factor.solve(g[:-1] - cross * last), last)
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    """a'b, the products added without rounding: numpy's order of addition is no part of its interface."""
+    return fsum(a * b)
+
+
+def _positive_factor(A: Floats) -> Factor:
+    """Factor of A, or of A with the smallest of a ladder of diagonal shifts that makes it positive definite."""
     factor, shift = cholesky(A), 1e-3
     while factor is None:
         factor = cholesky(A, shift=shift)
@@ -191,8 +212,7 @@ def _apply(point: Point, step: Floats, damping: float) -> Floats:
     theta = point.phi[-1]
     if theta == 0:
         return np.append(point.phi[:-1] + damping * step, 0.0)
-    log_step = float(np.clip(damping * step[-1], -LARGEST_LOG_STEP, LARGEST_LOG_STEP))
-    return np.append(point.phi[:-1] + damping * step[:-1], theta * float(exp(log_step)))
+    return np.append(point.phi[:-1] + damping * step[:-1], theta * float(exp(damping * step[-1])))
 
 
 def _plain_step(point: Point) -> Floats:
@@ -202,15 +222,22 @@ def _plain_step(point: Point) -> Floats:
 def _should_jump_to_zero(state: State, point: Point, step: Floats) -> bool:
     """Zero is worth a try when both parabolas, in theta and in log theta, point far down."""
     theta = point.phi[-1]
-    if theta == 0 or step[-1] > -LARGEST_LOG_STEP or theta > state.zero_tried / 10:
+    if theta == 0 or theta > state.zero_tried / 10:
+        return False
+    # near a maximum at zero the log-likelihood falls with theta^2, and every step in log theta is -1/2
+    if step[-1] > -0.4 or state.gain > 1:
         return False
     return bool(theta + _plain_step(point)[-1] <= 0.1 * theta)
 
 
 def _diverges(state: State) -> bool:
     """Three steps of undiminished length, promising less and less: an exponential tail, not a maximum."""
-    if len(state.gains) < 4 or state.gain > 0.01:
+    if len(state.gains) < 4 or state.gain > 0.01 or state.step is None or state.best is None:
         return False
+    if state.best.phi[-1] > 0 and state.step[-1] < 0:  # on its way to theta = 0
+        size = np.abs(state.step) * _working_metric(state, state.best)
+        if size[-1] == size.max():
+            return False
     steady = all(b > 0.8 * a for a, b in zip(state.lengths, state.lengths[1:], strict=False))
     fading = all(b < 0.7 * a for a, b in zip(state.gains, state.gains[1:], strict=False))
     return steady and fading

@@ -13,6 +13,7 @@ point, for Newton's next step.  What a site answers stands in glmm_site.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from sumwise.kernels.library import log
 from sumwise.maths import newton
 from sumwise.maths.cholesky import cholesky, first_dependence
 from sumwise.maths.newton import Outcome, Point
-from sumwise.maths.quadrature import gauss_hermite, ladder
+from sumwise.maths.quadrature import ladder
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.refusals import refuse_collinear, refuse_separation
 
@@ -31,10 +32,19 @@ Floats = NDArray[np.float64]
 QUADRATURE_BOUND = 1e-10
 """Largest measured quadrature error of the total log-likelihood under nodes="auto"."""
 
+COARSE_BOUND = 1e-5
+"""The same while steps promise more than FINE_BELOW."""
+
+FINE_BELOW = 0.05
+"""Gain in log-likelihood below which the quadrature is taken in full."""
+
 MOVE_TOLERANCE = 1e-8
 """The fit ends when no estimate could move by more than this many standard errors."""
 
-LEAST_PIVOT = 1e-13
+MOST_NODES = 1000
+"""Largest number of quadrature nodes that a caller may fix."""
+
+LEAST_PIVOT = 1e-12
 """A column is collinear when the columns before it explain all but this share of its sum of squares."""
 
 
@@ -42,11 +52,13 @@ LEAST_PIVOT = 1e-13
 class State:
     """Where the conversation stands.
 
-    question: the open one, None at the end; moments: totals of round 1; ascent: Newton's state, which holds the
-    best point; error, nodes: measured quadrature error and {order: groups} at the best point; evaluations: so far.
+    question: the open one, None at the end; fine: it asks for the full quadrature and its error; moments: totals of
+    round 1; ascent: Newton's state, which holds the best point; error, nodes: measured quadrature error and
+    {order: groups} at the best point; evaluations: so far.
     """
 
     question: MomentsQuestion | Question | None
+    fine: bool = False
     moments: Moments | None = None
     ascent: newton.State | None = None
     error: float = np.inf
@@ -91,10 +103,9 @@ class RandomIntercept:
     max_evaluations: int = 100
 
     def __post_init__(self) -> None:
-        if self.nodes != "auto":
-            if isinstance(self.nodes, bool) or not isinstance(self.nodes, int):
-                raise UsageError(f'nodes={self.nodes!r}: give a whole number, or "auto"')
-            gauss_hermite(self.nodes)
+        whole = isinstance(self.nodes, (int, np.integer)) and not isinstance(self.nodes, bool)
+        if self.nodes != "auto" and not (whole and 1 <= int(self.nodes) <= MOST_NODES):
+            raise UsageError(f'nodes={self.nodes!r}: give "auto", or a whole number from 1 to {MOST_NODES}')
 
     def start(self) -> State:
         """Before round 1."""
@@ -131,7 +142,7 @@ class RandomIntercept:
             move=newton.move_in_standard_errors(best),
             error=state.error,
             nodes=state.nodes,
-            question=self._question(moments, best.phi, QUADRATURE_BOUND),
+            question=self._question(moments, best.phi, fine=False),
         )
 
     # -- the start --
@@ -156,10 +167,10 @@ class RandomIntercept:
                 f"(1 | {self.group})"
             )
         phi = np.zeros(len(self.columns) + 1)
+        phi[-1] = _starting_theta(moments)
         if "(Intercept)" in self.columns:
             phi[self.columns.index("(Intercept)")] = log(y / (n - y))
-        phi[-1] = _starting_theta(moments)
-        return State(self._question(moments, phi, 1e-3), moments, newton.start(phi))
+        return State(self._question(moments, phi, fine=False), False, moments, newton.start(phi))
 
     def _centre(self, moments: Moments) -> Floats:
         """(p,) means of the columns, zero for the intercept; zeros where there is no intercept to take them up."""
@@ -169,16 +180,17 @@ class RandomIntercept:
         centre[self.columns.index("(Intercept)")] = 0.0
         return centre
 
-    def _question(self, moments: Moments, phi: Floats, bound: float) -> Question:
-        """Evaluate at phi = (beta, theta); bound: on the quadrature error of the total, under nodes="auto"."""
+    def _question(self, moments: Moments, phi: Floats, *, fine: bool) -> Question:
+        """Evaluate at phi = (beta, theta).  fine: with the quadrature in full and its error; coarse is enough, and
+        cheaper, while steps are long.
+        """
+        bound = QUADRATURE_BOUND if fine else COARSE_BOUND
         if self.nodes == "auto":
             orders = ladder(float(phi[-1]))
         else:
             order = int(self.nodes)
-            orders, bound = (
-                (order, 2 * order + 1),
-                np.inf,
-            )  # the second rule only measures the error of the first
+            orders = (order, max(order + order // 2, 15)) if fine else (order,)  # the second measures the first's error
+            bound = np.inf
         return Question(self._centre(moments), phi[:-1], float(phi[-1]), orders, bound / moments.groups)
 
     # -- the ascent --
@@ -186,25 +198,32 @@ class RandomIntercept:
     def _evaluated(self, state: State, total: Summand) -> State:
         moments, ascent = _known(state)
         assert isinstance(state.question, Question)
-        bound = state.question.tolerance * moments.groups
         point = _point(ascent.trial, total)
         if ascent.best is None:
             self._check_start(point, total)
-        slack = 1e-13 * abs(point.value) + (0.0 if np.isinf(bound) else 2 * bound)
+        error = 0.0 if self.nodes != "auto" else QUADRATURE_BOUND if state.fine else COARSE_BOUND
+        slack = 1e-13 * abs(point.value) + 2 * error
         ascent = newton.advance(ascent, point, tolerance=MOVE_TOLERANCE, slack=slack)
         if ascent.outcome is Outcome.DIVERGING:
             refuse_separation(ascent, self.columns, self.group)
+        if moments.single and ascent.best is point and point.phi[-1] > 10:
+            raise DataError(
+                f"each group of '{self.group}' has a single trial, and the log-likelihood keeps rising while the "
+                f"variance between groups grows: the rows cannot tell it; leave out (1 | {self.group})"
+            )
         if ascent.best is point:
-            nodes = {k: n for k, n in zip(state.question.orders, total.used, strict=True) if n}
+            nodes = {k: n for k, n in zip(state.question.orders, total.used, strict=False) if n}
             state = replace(state, nodes=nodes, error=total.quadrature_error)
         state = replace(state, ascent=ascent, evaluations=state.evaluations + 1)
-        if ascent.outcome is Outcome.CONVERGED and QUADRATURE_BOUND < bound < np.inf:
-            # the maximum of a coarser approximation: start afresh from there on the fine one
-            ascent = newton.start(point.phi)
-            state = replace(state, ascent=ascent)
-        elif ascent.outcome is not Outcome.RUNNING or state.evaluations >= self.max_evaluations:
+        if state.evaluations >= self.max_evaluations:
             return replace(state, question=None)
-        return replace(state, question=self._question(moments, ascent.trial, _next_bound(ascent)))
+        if ascent.outcome is not Outcome.RUNNING:
+            if state.fine:
+                return replace(state, question=None)
+            ascent = newton.start(point.phi)  # the maximum of a coarser function: go on from there on the fine one
+        fine = ascent.best is None or ascent.gain < FINE_BELOW
+        question = self._question(moments, ascent.trial, fine=fine)
+        return replace(state, question=question, fine=fine, ascent=ascent)
 
     def _check_start(self, point: Point, total: Summand) -> None:
         if total.failed:
@@ -226,7 +245,7 @@ class RandomIntercept:
         where, back = self.columns.index("(Intercept)"), np.eye(len(vcov))
         back[where, : len(centre)] -= centre
         beta = beta.copy()
-        beta[where] -= np.add.reduce(centre * beta)
+        beta[where] -= fsum(centre * beta)
         return beta, _sandwich(back, vcov)
 
 
@@ -234,13 +253,6 @@ def _known(state: State) -> tuple[Moments, newton.State]:
     assert state.moments is not None, "round 1 comes first"
     assert state.ascent is not None
     return state.moments, state.ascent
-
-
-def _next_bound(ascent: newton.State) -> float:
-    """Quadrature bound for the next evaluation: coarse while steps are long, the full one near the maximum."""
-    if ascent.best is None or ascent.gain < 1e-2:
-        return QUADRATURE_BOUND
-    return min(1e-3, 1e-4 * ascent.gain)
 
 
 def _starting_theta(moments: Moments) -> float:
@@ -252,10 +264,10 @@ def _starting_theta(moments: Moments) -> float:
     """
     y, n, yy, yn, nn = moments.totals.round()[:5]
     m = y / n
-    if nn == n:  # every group is a single trial
+    if moments.single:
         return 0.5
     excess = (yy - 2 * m * yn + m * m * nn) / (m * (1 - m)) - n
-    rho = min(max(excess / (nn - n) * (np.pi / 2), 0.02), 0.9)
+    rho = min(max(excess / (nn - n) * (np.pi / 2), 0.07), 0.9)
     return float(np.sqrt(np.pi**2 / 3 * rho / (1 - rho)))
 
 

@@ -52,6 +52,12 @@ class Moments:
         return float(self.totals.round()[1])
 
     @property
+    def single(self) -> bool:
+        """Whether every group has a single trial."""
+        values = self.totals.round()
+        return bool(values[1] == values[4])
+
+    @property
     def log_choose(self) -> float:
         """log of the product of binomial coefficients: what the log-likelihood holds beside the kernel's value."""
         return float(self.totals.round()[5])

@@ -14,11 +14,10 @@ from sumwise.maths.cholesky import Dependence
 def refuse_collinear(found: Dependence, columns: tuple[str, ...]) -> NoReturn:
     """Raises DataError: column `found.column` is a combination of the columns before it."""
     name, intercept = columns[found.column], "(Intercept)" in columns
-    weight = np.abs(found.coefficient)
     terms = [
         f"{'-' if coefficient < 0 else '+'} {abs(coefficient):.6g} * {columns[c]}"
         for c, coefficient in enumerate(found.coefficient)
-        if weight[c] > 1e-9 * weight.max() and columns[c] != "(Intercept)"
+        if found.weight[c] > 1e-6 and columns[c] != "(Intercept)"
     ]
     if terms:
         combination = " ".join(terms).removeprefix("+ ") + (" + a constant" if intercept else "")
