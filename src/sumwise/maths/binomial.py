@@ -7,7 +7,7 @@ from math import comb, factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.kernels.library import log
+from sumwise.maths.elementary import log, log1p
 
 Floats = NDArray[np.float64]
 
@@ -32,10 +32,16 @@ def log_choose(n: Floats, k: Floats) -> Floats:
     values[small] = log([float(comb(int(a), int(b))) for a, b in pairs[:, small].T])
     a, b = pairs[:, ~small]
     c = a - b
-    saddle = -b * log(b / a) - c * log(c / a) + log(a / (2 * np.pi * b * c)) / 2
+    saddle = -b * _log_share(b, c, a) - c * _log_share(c, b, a) + log(a / (2 * np.pi * b * c)) / 2
     values[~small] = saddle + _stirling_error(a) - _stirling_error(b) - _stirling_error(c)
     out[several] = values[where.ravel()]
     return out
+
+
+def _log_share(part: Floats, rest: Floats, whole: Floats) -> Floats:
+    """log(part / whole), part + rest = whole, without loss where the part is nearly the whole."""
+    value: Floats = np.where(rest < part, log1p(-rest / whole), log(part / whole))
+    return value
 
 
 def _stirling_error(m: Floats) -> Floats:
