@@ -172,6 +172,8 @@ REFUSED = [
     ("complete separation", sw.DataError, ["'s' separates"], "y ~ x + s + (1 | g)", SEPARATES, {}),
     ("quasi separation", sw.DataError, ["'r' separates"], "y ~ x + r + (1 | g)", SEPARATES, {}),
     ("separation by group", sw.DataError, ["all responses are alike"], PLAIN, DATA.assign(y=DATA["g"] % 2), {}),
+    ("single trials", sw.DataError, ["'i' has a single trial"], "y ~ x + (1 | i)", DATA.assign(i=DATA.index), {}),
+    ("single trials, flat", sw.DataError, ["'i' has a single trial"], "y ~ 1 + (1 | i)", DATA.assign(i=DATA.index), {}),
     ("only successes", sw.DataError, ["every response is a success"], PLAIN, DATA.assign(y=1), {}),
     ("huge values", sw.DataError, ["'x'", "unit"], PLAIN, DATA.assign(x=DATA["x"] * 1e200), {}),
     ("tiny values", sw.DataError, ["'x'", "unit"], PLAIN, DATA.assign(x=DATA["x"] * 1e-200), {}),
@@ -230,6 +232,18 @@ def test_an_unseen_level_is_named_in_predictions() -> None:
     fit = sw.fit("y ~ f + (1 | g)", DATA)
     with pytest.raises(sw.DataError, match="'q'"):
         fit.predict(DATA.assign(f="q"))
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+def test_a_model_without_fixed_effects_has_a_variance_all_the_same(spread: float) -> None:
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(40), 8)
+    chance = 1 / (1 + np.exp(-spread * rng.normal(size=40)[g]))
+    fit = sw.fit("y ~ 0 + (1 | g)", pd.DataFrame({"g": g, "y": (rng.random(320) < chance).astype(int)}))
+    assert fit.verdict.code in ("converged", "boundary")
+    assert len(fit.coef) == 0
+    assert abs(fit.theta_value - spread) < 0.6
+    assert "Std.Dev." in fit.summary()
 
 
 def test_groups_of_a_single_row_among_others_are_fine() -> None:

@@ -97,6 +97,8 @@ def move_in_standard_errors(point: Point) -> float:
     gradient in theta is zero by symmetry.
     """
     free = _free(point)
+    if free == 0:
+        return 0.0
     factor = cholesky(point.information[:free, :free])
     if factor is None:
         return np.inf

@@ -206,15 +206,15 @@ class RandomIntercept:
         ascent = newton.advance(ascent, point, tolerance=MOVE_TOLERANCE, slack=slack)
         if ascent.outcome is Outcome.DIVERGING:
             refuse_separation(ascent, self.columns, self.group)
-        if moments.single and ascent.best is point and point.phi[-1] > 10:
-            raise DataError(
-                f"each group of '{self.group}' has a single trial, and the log-likelihood keeps rising while the "
-                f"variance between groups grows: the rows cannot tell it; leave out (1 | {self.group})"
-            )
         if ascent.best is point:
             nodes = {k: n for k, n in zip(state.question.orders, total.used, strict=False) if n}
             state = replace(state, nodes=nodes, error=total.quadrature_error)
         state = replace(state, ascent=ascent, evaluations=state.evaluations + 1)
+        if moments.single and (point.phi[-1] > 10 or state.evaluations > 30):
+            raise DataError(
+                f"each group of '{self.group}' has a single trial, and the log-likelihood is flat, or rises for ever "
+                f"as the variance between groups grows: the rows cannot tell it; leave out (1 | {self.group})"
+            )
         if state.evaluations >= self.max_evaluations:
             return replace(state, question=None)
         if ascent.outcome is not Outcome.RUNNING:
