@@ -127,8 +127,8 @@ template <bool WIDE> struct Bundle {
             mask outside = (next < low) | (next > high) | (((next == low) | (next == high)) & (next != u));
             next = select(outside, 0.5 * (low + high), next);
             lanes moved = absolute(next - u);
-            // Halley's error is the cube of the step: one millionth of a scale unit leaves 1e-18
-            mask settled = (moved * moved * h <= all(1e-12)) | (moved <= 4e-16 * absolute(next));
+            // Halley's error is the cube of the step: one part in 1e5 of a scale unit leaves 1e-15
+            mask settled = (moved * moved * h <= all(1e-10)) | (moved <= 4e-16 * absolute(next));
             u = select(active, next, u);
             active = active & !(settled & !(outside & (moved > 4e-16 * absolute(next))));
         }
@@ -136,8 +136,7 @@ template <bool WIDE> struct Bundle {
     }
 
     /// sum_j n_j log(1 + exp psi_j) at u.  Rows of a single trial: the factors are multiplied and one logarithm is taken.
-    INLINE lanes log_normaliser(lanes u) const {
-        Shift s = shift(u);
+    INLINE lanes log_normaliser(const Shift& s) const {
         // at most 8 factors of 2^120 between two rescalings; a bound beyond that rescales after every factor
         const bool small = !any(select(far, all(0.0), size) + absolute(s.v) > all(80.0));
         lanes product = all(1.0), exponent = all(0.0), several = all(0.0);
@@ -174,7 +173,7 @@ template <bool WIDE> struct Bundle {
         return total<WIDE>(sum);
     }
     /// f(u) without the constant sum y eta.
-    INLINE lanes exponent(lanes u) const { return fma(theta * u, Y, -log_normaliser(u)) - 0.5 * u * u; }
+    INLINE lanes exponent(lanes u, lanes normaliser) const { return fma(theta * u, Y, -normaliser) - 0.5 * u * u; }
 };
 
 }  // namespace

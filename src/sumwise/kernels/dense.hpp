@@ -21,10 +21,10 @@ struct Arena {                     // scratch space of one thread; grows, never 
     lanes* take(int64_t n) { lanes* r = base + used; used += n; return r; }
 };
 
-template <int C, int R>
+template <int C, int R, bool ADD>
 INLINE void product_tile(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows) {
     lanes acc[C][R];
-    for (int c = 0; c < C; ++c) for (int k = 0; k < R; ++k) acc[c][k] = out[c * stride + k];
+    for (int c = 0; c < C; ++c) for (int k = 0; k < R; ++k) acc[c][k] = ADD ? out[c * stride + k] : all(0.0);
     for (int i = 0; i < rows; ++i)
         for (int c = 0; c < C; ++c) for (int k = 0; k < R; ++k) acc[c][k] = fma(X[i * p + c], V[i * r + k], acc[c][k]);
     for (int c = 0; c < C; ++c) for (int k = 0; k < R; ++k) out[c * stride + k] = acc[c][k];
@@ -36,20 +36,21 @@ constexpr int TILE_C = 2, TILE_R = 2;
 #else
 constexpr int TILE_C = 1, TILE_R = 2;
 #endif
-template <int C>
+template <int C, bool ADD>
 INLINE void product_rows(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows,
                          int64_t k_end) {
     int64_t k = 0;
-    for (; k + TILE_R <= k_end; k += TILE_R) product_tile<C, TILE_R>(out + k, stride, X, p, V + k, r, rows);
-    for (; k < k_end; ++k) product_tile<C, 1>(out + k, stride, X, p, V + k, r, rows);
+    for (; k + TILE_R <= k_end; k += TILE_R) product_tile<C, TILE_R, ADD>(out + k, stride, X, p, V + k, r, rows);
+    for (; k < k_end; ++k) product_tile<C, 1, ADD>(out + k, stride, X, p, V + k, r, rows);
 }
-/// out (p, stride) += X' V for `rows` row-vectors X (rows, p), V (rows, r); every element sums its rows in order.
-/// `lower`: V has p columns and only out[c][k], k <= c, is needed.
+/// out (p, stride) = X' V, or += with ADD, for `rows` row-vectors X (rows, p), V (rows, r); every element sums its rows in
+/// order.  `lower`: V has p columns, and of out[c][k] only k <= c is wanted; some of the others are written too.
+template <bool ADD>
 inline void product(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows, bool lower) {
     int64_t c = 0;
     for (; c + TILE_C <= p; c += TILE_C)
-        product_rows<TILE_C>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + TILE_C : r);
-    for (; c < p; ++c) product_rows<1>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + 1 : r);
+        product_rows<TILE_C, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + TILE_C : r);
+    for (; c < p; ++c) product_rows<1, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + 1 : r);
 }
 
 }  // namespace

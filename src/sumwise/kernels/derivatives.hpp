@@ -30,7 +30,8 @@ template <bool WIDE> struct Derivatives {
     Bundle<WIDE>& g;
     Arena& arena;
     const int64_t p, q, rows;
-    lanes theta, u, h, s, s2, t2, t3, peak;  // u: the mode; peak: f at the mode without its constant
+    lanes theta, u, h, s, s2, t2, t3;   // u: the mode
+    lanes normaliser, peak;                  // at the mode: sum of n log(1 + exp psi); f without its constant
     typename Bundle<WIDE>::Shift at_mode;
     lanes B0, w0, w1, w2;                    // at the mode: sum of residuals, sums of W, W', W''
     Nodes nodes;
@@ -47,7 +48,7 @@ template <bool WIDE> struct Derivatives {
         g.eta = arena.take(rows), g.e = arena.take(rows);
         g.linear_predictor();
         find_mode();
-        nodes = choose_rule(g, u, s, peak, arena, most);
+        nodes = choose_rule(g, u, s, normaliser, peak, arena, most);
         K = nodes.count;
         mean_w = K, mean_zw = K + 1, col0 = K + 2, col1 = K + 3, col2 = K + 4, r = K + 5;
     }
@@ -69,7 +70,8 @@ template <bool WIDE> struct Derivatives {
         w0 = total<WIDE>(w0), w1 = total<WIDE>(w1), w2 = total<WIDE>(w2);
         t2 = theta * theta, t3 = t2 * theta;
         h = fma(t2, w0, 1.0), s = 1.0 / root(h), s2 = s * s;
-        peak = g.exponent(u);
+        normaliser = g.log_normaliser(at_mode);
+        peak = g.exponent(u, normaliser);
     }
 
     /// L, gradient and Hessian of the bundle's groups into out (value_count(p)).
@@ -86,7 +88,6 @@ template <bool WIDE> struct Derivatives {
     INLINE void weigh_rows() {
         V = arena.take(ROW_BLOCK * (r > p ? r : p)), T = arena.take(p * r), B = arena.take(K), w = arena.take(K);
         row_mean_w = arena.take(rows), row_w1 = arena.take(rows), row_w2 = arena.take(rows);
-        for (int64_t j = 0; j < p * r; ++j) T[j] = all(0.0);
         for (int64_t k = 0; k < K; ++k) B[k] = w[k] = all(0.0);
         auto* shifts = reinterpret_cast<typename Bundle<WIDE>::Shift*>(arena.take(4 * K));
         for (int64_t k = 0; k < K; ++k) shifts[k] = g.shift(fma(s, nodes.z[k], u));
@@ -95,7 +96,8 @@ template <bool WIDE> struct Derivatives {
             for (int i = 0; i < size; ++i) V[i * r + mean_w] = V[i * r + mean_zw] = all(0.0);
             for (int64_t k = 0; k < K; ++k) weigh_at_node(k, shifts[k], first, size);
             for (int i = 0; i < size; ++i) weigh_at_mode(first + i, V + i * r);
-            product(T, r, g.X + first * p, p, V, r, size, false);
+            if (first) product<true>(T, r, g.X + first * p, p, V, r, size, false);
+            else product<false>(T, r, g.X, p, V, r, size, false);
         }
         if (WIDE) {
             for (int64_t j = 0; j < p * r; ++j) T[j] = across(T[j]);
@@ -147,7 +149,6 @@ template <bool WIDE> struct Derivatives {
     /// S = X' D X, all terms quadratic in the rows in one weight a row.
     INLINE void weigh_cross_product() {
         S = arena.take(p * p);
-        for (int64_t j = 0; j < p * p; ++j) S[j] = all(0.0);
         for (int64_t first = 0; first < rows; first += ROW_BLOCK) {
             const int size = (int)(rows - first < ROW_BLOCK ? rows - first : ROW_BLOCK);
             for (int i = 0; i < size; ++i) {
@@ -155,7 +156,8 @@ template <bool WIDE> struct Derivatives {
                 const lanes D = fma(on_w2, row_w2[row], fma(on_w1, row_w1[row], -row_mean_w[row]));
                 for (int64_t c = 0; c < p; ++c) V[i * p + c] = D * g.X[row * p + c];
             }
-            product(S, p, g.X + first * p, p, V, p, size, true);
+            if (first) product<true>(S, p, g.X + first * p, p, V, p, size, true);
+            else product<false>(S, p, g.X, p, V, p, size, true);
         }
         if (WIDE)
             for (int64_t c = 0; c < p; ++c) for (int64_t d = 0; d <= c; ++d) S[c * p + d] = across(S[c * p + d]);
@@ -211,7 +213,7 @@ template <bool WIDE> struct Derivatives {
                 weighted[k * q + c] = nodes.pi[k] * Dg[k * q + c];
             }
         for (int64_t c = 0; c < q; ++c) gradient[c] += mean[c];
-        product(H, q, weighted, q, Dg, q, (int)K, true);
+        product<true>(H, q, weighted, q, Dg, q, (int)K, true);
     }
 };
 

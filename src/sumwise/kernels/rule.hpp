@@ -14,19 +14,21 @@ struct Nodes {              // per group; groups with fewer nodes than `count` h
 
 /// Tries the rules in order until every group has one whose error is small enough, or there are no more.
 template <bool WIDE>
-inline Nodes choose_rule(const Bundle<WIDE>& g, lanes u, lanes s, lanes peak, Arena& arena, int64_t most) {
+inline Nodes choose_rule(const Bundle<WIDE>& g, lanes u, lanes s, lanes normaliser, lanes peak, Arena& arena,
+                         int64_t most) {
     const Query& q = g.query;
     Nodes chosen{0, arena.take(most), arena.take(most), all(0.0), all(0.0), all(-1.0)};
     lanes *term = arena.take(most), *last_term = arena.take(most), last_log = all(0.0);
     for (int64_t k = 0; k < most; ++k) chosen.z[k] = chosen.pi[k] = all(0.0);
     // differences below a few roundings of log_normaliser carry no information
-    lanes floor = 4.4e-16 * (1.0 + absolute(g.log_normaliser(u)));
+    lanes floor = 4.4e-16 * (1.0 + normaliser);
     lanes tolerance = larger(all(q.tolerance), floor);
     const double *z = q.z, *w = q.w, *last_z = nullptr;
     for (int64_t r = 0; r < q.rules; ++r) {
         lanes sum = all(0.0);
         for (int64_t k = 0; k < q.order[r]; ++k) {
-            term[k] = w[k] * exp(g.exponent(fma(s, z[k], u)) - peak);
+            const lanes uk = fma(s, z[k], u);
+            term[k] = w[k] * exp(g.exponent(uk, g.log_normaliser(g.shift(uk))) - peak);
             sum += term[k];
         }
         lanes log_sum = log(sum), error = r ? absolute(log_sum - last_log) : all(0.0);

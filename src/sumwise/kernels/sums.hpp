@@ -47,39 +47,43 @@ inline bool normalise(int64_t* d) {
     return d[DIGITS - 1] < (1ll << 31) && d[DIGITS - 1] >= -(1ll << 31);
 }
 
+/// Sum of the eight lanes, for bounds: nan if one is.
+INLINE double sum_lanes(lanes a) {
+    double s = 0;
+    for (int j = 0; j < LANES; ++j) s += a[j];
+    return s;
+}
+
 /// Adds BLOCK doubles (padded with zeros) to one sum.  Returns false, with nothing added, if one of them is not finite.
 ///
-/// The terms are cut at multiples of a unit u CUT bits below the largest: q = (x + M) - M is x rounded to a multiple of
-/// u, x - q is exact, and BLOCK such q add up without rounding.  What is cut off goes through the next, finer unit, until
-/// nothing is left; data of similar size need two rounds.
+/// The terms are cut at multiples of a unit u CUT bits below a bound on their size: q = (x + M) - M is x rounded to a
+/// multiple of u, x - q is exact, and BLOCK such q add up without rounding.  What is cut off goes through the next, finer
+/// unit, until nothing is left; data of similar size need two rounds.
 inline bool add_block(int64_t* digits, const double* terms) {
-    lanes x[BLOCK / LANES], top = all(0.0), finite = all(0.0);
+    lanes x[BLOCK / LANES], sizes = all(0.0);
     for (int j = 0; j < BLOCK / LANES; ++j) {
         x[j] = load(terms + j * LANES);
-        top = larger(top, absolute(x[j]));
-        finite += x[j] * 0.0;  // 0 * inf and 0 * nan are nan
+        sizes += absolute(x[j]);  // the sum of the sizes: a bound that costs less than the maximum
     }
-    if (any(finite != all(0.0))) return false;
-    double largest = 0;
-    for (int j = 0; j < LANES; ++j) largest = top[j] > largest ? top[j] : largest;
-    int e = exponent_of(largest) - 1022;  // |x| < 2^e
-    if (e > 1010) {                       // M would overflow
+    double bound = sum_lanes(sizes);
+    if (!(bound < 0x1p1000)) {  // M could overflow; or there is a term that is not finite
+        for (int j = 0; j < BLOCK; ++j)
+            if (exponent_of(terms[j]) == 0x7ff) return false;
         for (int j = 0; j < BLOCK; ++j) add_one(digits, terms[j]);
         return true;
     }
-    for (; largest != 0; e -= CUT) {
-        int unit = e - CUT < -1074 ? -1074 : e - CUT;
-        lanes M = all(1.5 * two_to(unit + 52)), sum = all(0.0), left = all(0.0);
+    for (int e = exponent_of(bound) - 1022; bound != 0; e -= CUT) {  // every |x| < 2^e
+        const int unit = e - CUT < -1074 ? -1074 : e - CUT;
+        const lanes M = all(1.5 * two_to(unit + 52));
+        lanes sum = all(0.0), left = all(0.0);
         for (int j = 0; j < BLOCK / LANES; ++j) {
-            lanes q = (x[j] + M) - M;
+            const lanes q = (x[j] + M) - M;
             sum += q;
             x[j] = x[j] - q;
-            left = larger(left, absolute(x[j]));
+            left += absolute(x[j]);
         }
-        double s = 0;
-        largest = 0;
-        for (int j = 0; j < LANES; ++j) s += sum[j], largest = left[j] > largest ? left[j] : largest;
-        add_one(digits, s);
+        add_one(digits, sum_lanes(sum));
+        bound = sum_lanes(left);
     }
     return true;
 }
