@@ -73,15 +73,15 @@ def check_result_finite(
     raise DataError(f"{fault}: {where}. Change the formula or these rows.")
 
 
-def check_sizes(site: str, X: np.ndarray, columns: tuple[str, ...]) -> None:
-    """Raises DataError for a column of X (n, p) whose largest size lies outside 1e-100 .. 1e100 (zeros pass)."""
-    for c, name in enumerate(columns):
-        largest = max(float(X[:, c].max()), -float(X[:, c].min()))
+def check_sizes(site: str, x: tuple[np.ndarray, ...], columns: tuple[str, ...]) -> None:
+    """Raises DataError for a column (n,) whose largest size lies outside 1e-100 .. 1e100 (zeros pass)."""
+    for name, column in zip(columns, x, strict=True):
+        largest = max(float(column.max()), -float(column.min()))
         if largest > 1e100 or 0 < largest < 1e-100:
-            row = int(np.argmax(np.abs(X[:, c])))
+            worst = column[int(np.argmax(np.abs(column)))]
             raise DataError(
-                f"Site '{site}', column '{name}': values reach {X[row, c]:.3g}. Squares of such numbers leave the "
-                f"range of floating point; change the unit of the column."
+                f"Site '{site}', column '{name}': values reach {worst:.3g}. Squares of such numbers leave the range of "
+                f"floating point; change the unit of the column."
             )
 
 

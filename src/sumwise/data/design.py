@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from sumwise.data.formula import Formula
 from sumwise.data.groups import Label, factorise
 from sumwise.data.source import Source
 from sumwise.data.terms import Level
-from sumwise.data.values import BLOCK, TEXTS, Values
+from sumwise.data.values import TEXTS, Values
 from sumwise.errors import DataError, SiteError, UsageError
 
 
@@ -34,7 +34,7 @@ from sumwise.errors import DataError, SiteError, UsageError
 class Rows:
     """The predictors of one site's rows, as in DesignBlock.   kept (n,) int64: their places, from 0."""
 
-    X: NDArray[np.float64]
+    x: tuple[NDArray[np.float64], ...]
     columns: tuple[str, ...]
     offset: NDArray[np.float64] | None
     group: NDArray[np.int64]
@@ -42,19 +42,25 @@ class Rows:
     kept: NDArray[np.int64]
     dropped: int
 
+    @property
+    def X(self) -> NDArray[np.float64]:  # noqa: N802  (the design matrix)
+        """The design matrix (n, p), Fortran order: a copy."""
+        return _matrix(self.x, len(self.kept))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DesignBlock:
     """One site's rows as numbers, for one model.
 
-    X (n, p) float64, Fortran order; columns: R's names of the p columns.
+    x (p arrays (n,) float64): the columns of the design matrix, views of the caller's table where they are columns of
+    it; columns: R's names of them.
     y (n,) float64: successes, or the response; size (n,) float64: trials, 1 for a single response.
     offset (n,) float64: the sum of the offset terms, None without any.
     group (n,) int64: places in `groups`, the sorted labels; both are empty if the formula has no bar.
     dropped: rows left out because a value was missing.
     """
 
-    X: NDArray[np.float64]
+    x: tuple[NDArray[np.float64], ...]
     columns: tuple[str, ...]
     y: NDArray[np.float64]
     size: NDArray[np.float64]
@@ -62,6 +68,11 @@ class DesignBlock:
     group: NDArray[np.int64]
     groups: tuple[Label, ...]
     dropped: int
+
+    @property
+    def X(self) -> NDArray[np.float64]:  # noqa: N802  (the design matrix)
+        """The design matrix (n, p), Fortran order: a copy."""
+        return _matrix(self.x, len(self.y))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +105,7 @@ def build(
         size = y + failures
     check_response(family, table.site, formula.response.text, y, failures, table.rows)
     return DesignBlock(
-        X=predictors.X,
+        x=predictors.x,
         columns=predictors.columns,
         y=y,
         size=size,
@@ -155,16 +166,15 @@ def _check_kind(site: str, name: str, values: Values, kind: str) -> None:
 
 
 def _rows(formula: Formula, contract: Contract, table: _Table, *, grouped: bool) -> Rows:
-    X = np.empty((table.n, len(contract.names)), order="F")
-    _fill(X, formula, contract, table)
-    check_sizes(table.site, X, contract.names)
+    x = tuple(_design(formula, contract, table))
+    check_sizes(table.site, x, contract.names)
     offset = None
     for expression in formula.offsets:
         term = _number(formula, contract, table, expression, f"offset({spell(expression)})")
         offset = term if offset is None else offset + term
     group, groups = _group(formula, table) if grouped and formula.bars else (np.empty(0, dtype=np.int64), ())
     kept = np.arange(table.n) if table.rows is None else table.rows
-    return Rows(X, contract.names, offset, group, groups, kept, table.dropped)
+    return Rows(x, contract.names, offset, group, groups, kept, table.dropped)
 
 
 def _response(formula: Formula, contract: Contract, table: _Table, expression: Expression) -> np.ndarray:
@@ -191,29 +201,28 @@ def _group(formula: Formula, table: _Table) -> tuple[np.ndarray, tuple[Label, ..
     return factorise(table.site, {name: table.columns[name] for name in names})
 
 
-def _fill(X: np.ndarray, formula: Formula, contract: Contract, table: _Table) -> None:
-    """Writes X column by column: the products of the contract, the first factor of each running fastest."""
+def _design(formula: Formula, contract: Contract, table: _Table) -> Iterator[np.ndarray]:
+    """Column by column of the design matrix: the products of the contract, the first factor of each running fastest."""
     levels = contract.levels(formula)
     values = [_atom(formula, contract, table, i, levels[i]) for i in range(len(formula.atoms))]
-    copies: list[tuple[int, np.ndarray]] = []
-    place = 0
     for product in contract.products:
         choices = [range(part.reduced, len(levels[part.atom])) or (None,) for part in product]
         for choice in itertools.product(*reversed(choices)):
-            columns = [
+            factors = [
                 values[part.atom] if level is None else values[part.atom] == level
                 for part, level in zip(product, reversed(choice), strict=True)
             ]
-            if len(columns) == 1 and choice[0] is None:
-                copies.append((place, columns[0]))
-            else:
-                X[:, place] = columns[0] if columns else 1.0
-                for column in columns[1:]:
-                    X[:, place] *= column
-            place += 1
-    for start in range(0, table.n, BLOCK):
-        for place, column in copies:
-            X[start : start + BLOCK, place] = column[start : start + BLOCK]
+            column = np.asarray(factors[0], dtype=np.float64) if factors else np.ones(table.n)
+            for factor in factors[1:]:
+                column = column * factor
+            yield column
+
+
+def _matrix(x: tuple[np.ndarray, ...], n: int) -> np.ndarray:
+    X = np.empty((n, len(x)), order="F")
+    for c, column in enumerate(x):
+        X[:, c] = column
+    return X
 
 
 def _atom(formula: Formula, contract: Contract, table: _Table, index: int, levels: tuple[Level, ...]) -> np.ndarray:

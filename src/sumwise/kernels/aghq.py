@@ -8,6 +8,7 @@ Packed` in aghq.hpp.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,21 +120,35 @@ def _slots(code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> 
     return slot
 
 
-def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, groups: int, centre: Floats) -> Packed:
-    """X (rows, p), y, n (rows,), offset (rows,) or None, code (rows,) in 0..groups-1, centre (p,)
-    subtracted from the columns of X. Every group has at least one row.
+def pack(
+    x: Sequence[Floats],
+    y: Floats,
+    n: Floats,
+    offset: Floats | None,
+    code: Ints,
+    groups: int,
+    centre: Floats,
+    each: Callable[..., Iterable[object]] = map,
+) -> Packed:
+    """Rows in the kernel's layout.
+
+    x: the p columns (rows,) of X; y, n (rows,); offset (rows,) or None; code (rows,) in 0..groups-1; centre (p,):
+    subtracted from the columns; each: the map that runs over columns, that of a thread pool for instance.
+    Every group has at least one row.
     """
     code = np.ascontiguousarray(code, dtype=np.int64)
     sizes = np.bincount(code, minlength=groups).astype(np.int64)
     start, members, group = _bundles(sizes)
     slot = _slots(code, sizes, start, members, group)
-    vectors, p = int(start[-1]), X.shape[1]
 
-    def spread(columns: list[Floats], centres: Floats) -> Floats:
-        out = _aligned_zeros(vectors, len(columns))
-        for c, column in enumerate(columns):
-            x = np.ascontiguousarray(column, dtype=np.float64)
-            library.sw_spread(x.ctypes.data, len(x), slot.ctypes.data, centres[c], out.ctypes.data, c, len(columns))
+    def spread(columns: Sequence[Floats], centres: Floats) -> Floats:
+        out = _aligned_zeros(int(start[-1]), len(columns))
+
+        def put(c: int) -> None:
+            v = np.ascontiguousarray(columns[c], dtype=np.float64)
+            library.sw_spread(v.ctypes.data, len(v), slot.ctypes.data, centres[c], out.ctypes.data, c, len(columns))
+
+        list(each(put, range(len(columns))))
         return out
 
     zero = np.zeros(1)
@@ -141,7 +156,7 @@ def pack(X: Floats, y: Floats, n: Floats, offset: Floats | None, code: Ints, gro
         start,
         members,
         group,
-        spread([X[:, c] for c in range(p)], centre),
+        spread(x, centre),
         spread([y], zero)[:, 0],
         spread([n], zero)[:, 0],
         None if offset is None else spread([offset], zero)[:, 0],

@@ -26,9 +26,9 @@ def predict(fit: Fit, data: Any, *, random: bool, kind: str, new_groups: str) ->
         raise UsageError("predict takes one table, not a mapping of sites")
     (source,) = sources.values()
     new = rows(parse(fit.formula), Contract.from_dict(fit.contract), source, grouped=random)
-    eta = np.zeros(len(new.X)) if new.offset is None else new.offset.copy()
-    for c, beta in enumerate(fit.beta):
-        eta += beta * new.X[:, c]
+    eta = np.zeros(len(new.kept)) if new.offset is None else new.offset.copy()
+    for beta, column in zip(fit.beta, new.x, strict=True):
+        eta += beta * column
     if random:
         known = dict(zip(fit.effects.levels, fit.effects.mode, strict=True))
         unknown = [label for label in new.groups if label not in known]

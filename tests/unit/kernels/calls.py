@@ -33,7 +33,7 @@ def evaluate(
     n, p = X.shape
     groups = int(np.max(group)) + 1
     data = aghq.pack(
-        X,
+        tuple(X.T),
         y,
         np.ones(n) if trials is None else trials,
         offset,

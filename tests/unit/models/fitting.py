@@ -25,6 +25,11 @@ class Rows:
     group: np.ndarray
     groups: tuple
 
+    @property
+    def x(self) -> tuple[np.ndarray, ...]:
+        """The columns of X, as a site holds them."""
+        return tuple(self.X.T)
+
     def of(self, chosen: Sequence[int]) -> "Rows":
         """The rows of the groups with these numbers, in the order of the table."""
         keep = np.isin(self.group, chosen)
