@@ -1,0 +1,1 @@
+"""Ratios: Sumwise against other programs, and against what the machine can do at best.  See README.md."""
