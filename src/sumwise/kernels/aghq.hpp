@@ -13,6 +13,8 @@ struct Answer {
     double* scale;          // (groups) s  , or null
 };
 
+constexpr int STRIDE = BLOCK + LANES;  // rows of a power of two would all fall into the same few cache sets
+
 /// Sets the values of lanes that hold a nan or an infinity to zero; these lanes of the result are nan, the others 0.
 inline lanes drop_not_finite(lanes* out, int64_t values) {
     lanes check = all(0.0);
@@ -34,17 +36,17 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
         rows = n > rows ? n : rows;
     }
     Arena arena;
-    const int64_t need = scratch(data.p, rows, most), held = values * (BLOCK / LANES + 1);
+    const int64_t need = scratch(data.p, rows, most), held = values * (STRIDE / LANES + 1);
     if (!arena.reserve(need + held)) return 1;
     lanes* out = arena.take(values);
-    double* block = reinterpret_cast<double*>(arena.take(values * (BLOCK / LANES)));  // (values, BLOCK)
+    double* block = reinterpret_cast<double*>(arena.take(values * (STRIDE / LANES)));  // (values, STRIDE)
     const int64_t mark = arena.used;
     int filled = 0;
     lanes mode, scale, rule;
     auto flush = [&]() {
         for (int64_t v = 0; v < values; ++v) {
-            for (int j = filled; j < BLOCK; ++j) block[v * BLOCK + j] = 0;
-            add_block(answer.sums + v * DIGITS, block + v * BLOCK);  // all terms are finite
+            for (int j = filled; j < BLOCK; ++j) block[v * STRIDE + j] = 0;
+            add_block(answer.sums + v * DIGITS, block + v * STRIDE);  // all terms are finite
         }
         filled = 0;
     };
@@ -61,7 +63,7 @@ inline int64_t evaluate(const Packed& data, const Query& query, int64_t first, i
         const lanes failed = drop_not_finite(out, values);
         if (filled + members > BLOCK) flush();
         for (int64_t v = 0; v < values; ++v) {
-            double* place = block + v * BLOCK + filled;
+            double* place = block + v * STRIDE + filled;
             if (members == LANES) store(place, out[v]);
             else for (int lane = 0; lane < members; ++lane) place[lane] = out[v][lane];
         }

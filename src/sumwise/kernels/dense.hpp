@@ -36,12 +36,18 @@ constexpr int TILE_C = 2, TILE_R = 2;
 #else
 constexpr int TILE_C = 1, TILE_R = 2;
 #endif
+/// All columns of V up to k_end against C columns of X, in tiles as wide as they come.
 template <int C, bool ADD>
 INLINE void product_rows(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows,
                          int64_t k_end) {
     int64_t k = 0;
     for (; k + TILE_R <= k_end; k += TILE_R) product_tile<C, TILE_R, ADD>(out + k, stride, X, p, V + k, r, rows);
-    for (; k < k_end; ++k) product_tile<C, 1, ADD>(out + k, stride, X, p, V + k, r, rows);
+    switch (k_end - k) {
+        case 4: return product_tile<C, 4, ADD>(out + k, stride, X, p, V + k, r, rows);
+        case 3: return product_tile<C, 3, ADD>(out + k, stride, X, p, V + k, r, rows);
+        case 2: return product_tile<C, 2, ADD>(out + k, stride, X, p, V + k, r, rows);
+        case 1: return product_tile<C, 1, ADD>(out + k, stride, X, p, V + k, r, rows);
+    }
 }
 /// out (p, stride) = X' V, or += with ADD, for `rows` row-vectors X (rows, p), V (rows, r); every element sums its rows in
 /// order.  `lower`: V has p columns, and of out[c][k] only k <= c is wanted; some of the others are written too.
@@ -50,7 +56,11 @@ inline void product(lanes* out, int64_t stride, const lanes* X, int64_t p, const
     int64_t c = 0;
     for (; c + TILE_C <= p; c += TILE_C)
         product_rows<TILE_C, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + TILE_C : r);
-    for (; c < p; ++c) product_rows<1, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + 1 : r);
+    switch (p - c) {
+        case 3: return product_rows<3, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
+        case 2: return product_rows<2, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
+        case 1: return product_rows<1, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
+    }
 }
 
 }  // namespace
