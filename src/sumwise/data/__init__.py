@@ -1,7 +1,7 @@
 """The data room: formula text and tables in, one numeric design block per site out."""
 
-from sumwise.data.contract import Contract, agree, check_groups_disjoint
-from sumwise.data.design import DesignBlock, Rows, build, rows
+from sumwise.data.contract import Contract, agree
+from sumwise.data.design import DesignBlock, Rows, build, check_groups_disjoint, rows
 from sumwise.data.formula import Bar, Formula, parse
 from sumwise.data.source import Source, open_sites
 

@@ -122,25 +122,6 @@ def agree(formula: Formula, sources: Mapping[str, Source], *, missing: str = "dr
     return Contract(tuple(rules), learned, products, names)
 
 
-def check_groups_disjoint(blocks: Mapping[str, DesignBlock]) -> None:
-    """Raises DataError if a group has rows at two sites: its integral is taken over all its rows at once."""
-    owner: dict[int | str, str] = {}
-    shared: dict[int | str, str] = {}
-    for site, block in blocks.items():
-        for label in block.groups:
-            first = owner.setdefault(label, site)
-            if first != site:
-                shared.setdefault(label, f"'{label}' (sites '{first}' and '{site}')")
-    if shared:
-        count = "1 group has" if len(shared) == 1 else f"{len(shared)} groups have"
-        more = ", .." if len(shared) > 3 else ""
-        fault = f"{count} rows at more than one site: {', '.join(list(shared.values())[:3])}{more}."
-        raise DataError(
-            f"{fault} A group must lie within one site. If these are different groups under one label, "
-            "make the labels unique, for instance site:group; if one group, bring its rows to one site."
-        )
-
-
 def _read(formula: Formula, sources: Mapping[str, Source]) -> tuple[Tables, dict[str, str]]:
     """Every site's columns, and the kinds they share.
 

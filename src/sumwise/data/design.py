@@ -116,6 +116,25 @@ def build(
     )
 
 
+def check_groups_disjoint(blocks: Mapping[str, DesignBlock]) -> None:
+    """Raises DataError if a group has rows at two sites: its integral is taken over all its rows at once."""
+    owner: dict[int | str, str] = {}
+    shared: dict[int | str, str] = {}
+    for site, block in blocks.items():
+        for label in block.groups:
+            first = owner.setdefault(label, site)
+            if first != site:
+                shared.setdefault(label, f"'{label}' (sites '{first}' and '{site}')")
+    if shared:
+        count = "1 group has" if len(shared) == 1 else f"{len(shared)} groups have"
+        more = ", .." if len(shared) > 3 else ""
+        fault = f"{count} rows at more than one site: {', '.join(list(shared.values())[:3])}{more}."
+        raise DataError(
+            f"{fault} A group must lie within one site. If these are different groups under one label, "
+            "make the labels unique, for instance site:group; if one group, bring its rows to one site."
+        )
+
+
 def rows(formula: Formula, contract: Contract, source: Source, *, missing: str = "error", grouped: bool = True) -> Rows:
     """The predictors of new rows; the response need not be there.  grouped: whether the group column must be.
 
