@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,6 @@ from sumwise.data.terms import Level, Part, Product, column_names, expand
 from sumwise.data.values import TEXTS, Values
 from sumwise.errors import DataError, SiteError
 from sumwise.maths.exact import ExactSum
-
-if TYPE_CHECKING:
-    from sumwise.data.design import DesignBlock
 
 Tables = Mapping[str, Mapping[str, Values]]
 """Site -> column -> values."""
