@@ -1,13 +1,13 @@
-"""Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard
-deviation), as pure steps.
+"""Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard deviation).
 
-Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log
-theta), where the log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one
-jump when the parabola says so, and left again when the curvature there says that the log-likelihood rises.
-A step that lowers the log-likelihood is halved.
+Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log theta), where
+the log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one jump when the parabola says so,
+and left again when the curvature there says that the log-likelihood rises.  A step that lowers the log-likelihood is halved.
+All functions are pure:
 
-    state = start(phi)                       # state.trial is where to evaluate next
-    state = advance(state, value, gradient, hessian)
+    state = start(phi)
+    while state.outcome is Outcome.RUNNING:
+        state = advance(state, evaluate(state.trial), tolerance=..., slack=...)
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One evaluation.  phi (q,); value: log-likelihood; gradient (q,); information (q, q) = minus the
-    Hessian.
-    """
+    """One evaluation.  phi (q,); value: log-likelihood; gradient (q,); information (q, q) = minus the Hessian."""
 
     phi: Floats
     value: float
@@ -51,11 +49,13 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the ascent stands.  trial (q,): evaluate here next.  best: highest point so far.  step (q,):
-    from best to the trial, undamped, in working coordinates; damping: share of it in use.  move: how far
-    the estimates could still go, in standard errors (inf where the information is not positive definite).
-    gain: log-likelihood that the last full step promised.  metric (q,): sizes that make steps comparable;
-    lengths, gains: of the last steps; zero_tried: theta at which a jump to zero failed.
+    """Where the ascent stands.
+
+    trial (q,): evaluate here next.  best: highest point so far.  step: from best to the trial, undamped, in working
+    coordinates; damping: share of it in use; jump: the trial is at theta = 0 instead, or leaves it.  move: how far the
+    estimates could still go, in standard errors (inf where the information is not positive definite); gain:
+    log-likelihood that the last full step promised.  metric (q,): sizes that make steps comparable; lengths, gains: of
+    the last steps; zero_tried: theta at which a jump to zero failed; accepted: points so far that were higher.
     """
 
     trial: Floats
@@ -79,22 +79,23 @@ def start(phi: Floats) -> State:
 
 
 def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
-    """The state after the evaluation at state.trial.  tolerance: stop when no estimate would move by more
-    than this many standard errors; slack: how much lower a value may be and still count as not lower
-    (rounding and quadrature error).
+    """The state after the evaluation at state.trial.
+
+    tolerance: stop when no estimate would move by more than this many standard errors; slack: how much lower a value may
+    be and still count as not lower (rounding and quadrature error).
     """
     best = state.best
     if best is not None and not point.value >= best.value - slack:
         return _retreat(state, best)
-    metric = equilibrate(point.information) ** -1 if state.metric is None else state.metric
+    metric = 1 / equilibrate(point.information) if state.metric is None else state.metric
     state = replace(state, best=point, metric=metric, accepted=state.accepted + 1)
     return _propose(state, point, tolerance)
 
 
 def move_in_standard_errors(point: Point) -> float:
-    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: how far the estimates could move [Newton's
-    step in standard errors]. inf if A is not positive definite.  At theta = 0 only beta counts: there the
-    gradient in theta is zero by symmetry.
+    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: the length of Newton's step in standard errors.
+
+    inf if A is not positive definite.  At theta = 0 only beta counts: there the gradient in theta is zero by symmetry.
     """
     free = _free(point)
     if free == 0:
