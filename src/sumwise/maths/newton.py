@@ -1,8 +1,9 @@
 """Damped Newton ascent for a log-likelihood with a parameter that cannot be negative (a standard deviation).
 
-Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log theta), where
-the log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one jump when the parabola says so,
-and left again when the curvature there says that the log-likelihood rises.  A step that lowers the log-likelihood is halved.
+Parameters are phi = (beta, theta), theta >= 0 last.  While theta is positive a step is taken in (beta, log theta),
+where the log-likelihood is closer to a parabola; theta = 0 is an ordinary point, reached in one jump when the parabola
+says so, and left again when the curvature there says that the log-likelihood rises.  A step that lowers the
+log-likelihood is halved.
 All functions are pure:
 
     state = start(phi)
@@ -81,8 +82,8 @@ def start(phi: Floats) -> State:
 def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
     """The state after the evaluation at state.trial.
 
-    tolerance: stop when no estimate would move by more than this many standard errors; slack: how much lower a value may
-    be and still count as not lower (rounding and quadrature error).
+    tolerance: stop when no estimate would move by more than this many standard errors; slack: how much lower a value
+    may be and still count as not lower (rounding and quadrature error).
     """
     best = state.best
     if best is not None and not point.value >= best.value - slack:
