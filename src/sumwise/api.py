@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -63,14 +64,15 @@ def fit(
 
     Raises UsageError (the call), DataError (the rows), SiteError (one site).
     """
-    parsed, model_of = parse(formula), _model(parse(formula), family, nodes)
+    parsed = parse(formula)
+    model = _model(parsed, family, nodes)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"threads={threads!r}: a whole number from 1")
     sources = open_sites(data)
     contract = agree(parsed, sources, missing=missing)
     blocks = {name: build(parsed, contract, source, missing=missing, family=family) for name, source in sources.items()}
     check_groups_disjoint(blocks)
-    model = model_of(contract.names)
+    model = replace(model, columns=contract.names)
     sites = {name: Site(block) for name, block in blocks.items()}
     with LocalEngine(sites, threads) as engine:
         records: list[RoundRecord] = []
@@ -80,8 +82,8 @@ def fit(
     return _result(parsed, family, nodes, contract, estimate, effects, records, blocks)
 
 
-def _model(formula: Formula, family: str, nodes: int | str) -> Callable[[tuple[str, ...]], RandomIntercept]:
-    """The model that the formula and the family call for, once the columns are known."""
+def _model(formula: Formula, family: str, nodes: int | str) -> RandomIntercept:
+    """The model that the formula and the family call for; its columns are not known yet."""
     if family not in FAMILIES:
         raise UsageError(f"family={family!r} is not available; available: {', '.join(map(repr, FAMILIES))}")
     if len(formula.bars) != 1:
@@ -90,8 +92,7 @@ def _model(formula: Formula, family: str, nodes: int | str) -> Callable[[tuple[s
     (bar,) = formula.bars
     if bar.terms.replace(" ", "") != "1" or not bar.columns:
         raise UsageError(f"{bar.text} is not available; this version fits one random intercept, (1 | group)")
-    RandomIntercept((), bar.group, nodes)  # a wrong number of nodes is refused before any data is read
-    return lambda columns: RandomIntercept(columns, bar.group, nodes)
+    return RandomIntercept((), bar.group, nodes)
 
 
 def _watcher(records: list[RoundRecord], progress: bool | None) -> Callable[[Round, State], None]:
