@@ -113,7 +113,7 @@ def agree(formula: Formula, sources: Mapping[str, Source], *, missing: str = "dr
             levels = _levels(name, kind, {site: (table[name], found[site][0]) for site, table in tables.items()})
         rules.append(ColumnRule(name, kind, levels))
     atom_levels = _atom_levels(formula, rules)
-    products = expand(formula.fixed, [bool(levels) for levels in atom_levels])
+    products = expand(formula.fixed, tuple(bool(levels) for levels in atom_levels))
     names = column_names(products, [atom.text for atom in formula.atoms], atom_levels)
     learned = tuple(_learn(call, tables, formula.text) for call in formula.learned())
     return Contract(tuple(rules), learned, products, names)

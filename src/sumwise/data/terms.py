@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pandas as pd
 from formulaic import model_matrix
@@ -30,7 +31,8 @@ Product = tuple[Part, ...]
 """Parts multiplied together; the empty product is the intercept."""
 
 
-def expand(fixed: str, is_factor: Sequence[bool]) -> tuple[Product, ...]:
+@lru_cache(maxsize=256)  # half the time of a small fit; the same formula is often fitted many times over
+def expand(fixed: str, is_factor: tuple[bool, ...]) -> tuple[Product, ...]:
     """The products that the fixed part stands for, in the order of their columns.
 
     fixed: algebra over the stand-ins v0, v1, ..; is_factor[i]: whether vi has levels.   Parts stand in the
