@@ -23,7 +23,7 @@ inline int64_t value_count(int64_t p) { return 2 + (p + 1) + (p + 1) * (p + 2) /
 /// Scratch, in vectors, that a bundle of `rows` row-vectors needs at `most` nodes.
 inline int64_t scratch(int64_t p, int64_t rows, int64_t most) {
     const int64_t r = most + 5, widest = r > p ? r : p, q = p + 1;
-    return 5 * rows + 12 * most + ROW_BLOCK * widest + p * r + p * p + q * (8 + p + 2 * most) + 16;
+    return 6 * rows + 12 * most + ROW_BLOCK * widest + p * r + p * p + q * (8 + p + 2 * most) + 16;
 }
 
 template <bool WIDE> struct Derivatives {
@@ -39,7 +39,8 @@ template <bool WIDE> struct Derivatives {
     int64_t mean_w, mean_zw, col0, col1, col2;  // columns of V after the K residuals
     lanes *V, *T, *S;                        // T = X'V (p, r);  S = X' D X (p, p), lower triangle
     lanes *B, *w;                            // (K) sum of residuals, sum of W at each node
-    lanes *row_mean_w, *row_w1, *row_w2;     // (rows)
+    lanes *row_w0, *row_w1, *row_w2;         // (rows) W, W', W'' at the mode
+    lanes* row_mean_w;                       // (rows) W averaged over the nodes
     lanes F_mean, Fz_mean, H0, H1, H2, uuw, b0, b1;  // averages over the nodes
     lanes kh, ku, on_w1, on_w2;              // how much D2h and D2u^ weigh in D2L; and with them W', W'' in a row of D
 
@@ -56,15 +57,16 @@ template <bool WIDE> struct Derivatives {
     INLINE void find_mode() {
         u = g.mode();
         at_mode = g.shift(u);
+        row_w0 = arena.take(rows), row_w1 = arena.take(rows), row_w2 = arena.take(rows);
         lanes P = all(0.0);
         w0 = w1 = w2 = all(0.0);
         for (int64_t i = 0; i < rows; ++i) {
             auto c = g.chance(i, at_mode);
-            lanes W = g.n[i] * c.pq;
+            const lanes W = g.n[i] * c.pq;
             P = fma(g.n[i], c.p, P);
-            w0 += W;
-            w1 = fma(W, 1.0 - 2.0 * c.p, w1);
-            w2 = fma(W, 1.0 - 6.0 * c.pq, w2);
+            w0 += row_w0[i] = W;
+            w1 += row_w1[i] = W * (1.0 - 2.0 * c.p);
+            w2 += row_w2[i] = W * (1.0 - 6.0 * c.pq);
         }
         B0 = g.Y - total<WIDE>(P);
         w0 = total<WIDE>(w0), w1 = total<WIDE>(w1), w2 = total<WIDE>(w2);
@@ -87,15 +89,19 @@ template <bool WIDE> struct Derivatives {
     /// T = X' [residuals at each node | mean W | mean z W | W, W', W'' at the mode], block of rows by block of rows.
     INLINE void weigh_rows() {
         V = arena.take(ROW_BLOCK * (r > p ? r : p)), T = arena.take(p * r), B = arena.take(K), w = arena.take(K);
-        row_mean_w = arena.take(rows), row_w1 = arena.take(rows), row_w2 = arena.take(rows);
+        row_mean_w = arena.take(rows);
         for (int64_t k = 0; k < K; ++k) B[k] = w[k] = all(0.0);
-        auto* shifts = reinterpret_cast<typename Bundle<WIDE>::Shift*>(arena.take(4 * K));
-        for (int64_t k = 0; k < K; ++k) shifts[k] = g.shift(fma(s, nodes.z[k], u));
+        auto* shifts = static_cast<typename Bundle<WIDE>::Shift*>(nodes.shifts);
+        if (!nodes.shifts_known) for (int64_t k = 0; k < K; ++k) shifts[k] = g.shift(fma(s, nodes.z[k], u));
         for (int64_t first = 0; first < rows; first += ROW_BLOCK) {
             const int size = (int)(rows - first < ROW_BLOCK ? rows - first : ROW_BLOCK);
             for (int i = 0; i < size; ++i) V[i * r + mean_w] = V[i * r + mean_zw] = all(0.0);
             for (int64_t k = 0; k < K; ++k) weigh_at_node(k, shifts[k], first, size);
-            for (int i = 0; i < size; ++i) weigh_at_mode(first + i, V + i * r);
+            for (int i = 0; i < size; ++i) {
+                lanes* row = V + i * r;
+                row[col0] = row_w0[first + i], row[col1] = row_w1[first + i], row[col2] = row_w2[first + i];
+                row_mean_w[first + i] = row[mean_w];
+            }
             if (first) product<true>(T, r, g.X + first * p, p, V, r, size, false);
             else product<false>(T, r, g.X, p, V, r, size, false);
         }
@@ -117,14 +123,6 @@ template <bool WIDE> struct Derivatives {
             sum_l += l, sum_w += W;
         }
         B[k] = sum_l, w[k] = sum_w;
-    }
-    INLINE void weigh_at_mode(int64_t i, lanes* row) {
-        auto c = g.chance(i, at_mode);
-        const lanes W = g.n[i] * c.pq;
-        row[col0] = W;
-        row_w1[i] = row[col1] = W * (1.0 - 2.0 * c.p);
-        row_w2[i] = row[col2] = W * (1.0 - 6.0 * c.pq);
-        row_mean_w[i] = row[mean_w];
     }
 
     /// Averages over the nodes of u_k = u + s z_k, F_k = f'(u_k), h_k = -f''(u_k), b_k = B_k - theta u_k w_k.

@@ -10,6 +10,8 @@ struct Nodes {              // per group; groups with fewer nodes than `count` h
     lanes *z, *pi;          // nodes; posterior weight of each node, sum 1
     lanes log_sum, error;   // log sum_k w_k exp(...);  |L_rule - L_next rule|, 0 where there was no next rule
     lanes rule;             // number of the rule, as a double
+    void* shifts;           // (count) Bundle::Shift of each node: known where there was a single rule, else room for them
+    bool shifts_known;
 };
 
 /// Tries the rules in order until every group has one whose error is small enough, or there are no more.
@@ -17,7 +19,9 @@ template <bool WIDE>
 inline Nodes choose_rule(const Bundle<WIDE>& g, lanes u, lanes s, lanes normaliser, lanes peak, Arena& arena,
                          int64_t most) {
     const Query& q = g.query;
-    Nodes chosen{0, arena.take(most), arena.take(most), all(0.0), all(0.0), all(-1.0)};
+    using Shift = typename Bundle<WIDE>::Shift;
+    Nodes chosen{0, arena.take(most), arena.take(most), all(0.0), all(0.0), all(-1.0), arena.take(4 * most), q.rules == 1};
+    auto* shifts = static_cast<Shift*>(chosen.shifts);
     lanes *term = arena.take(most), *last_term = arena.take(most), last_log = all(0.0);
     for (int64_t k = 0; k < most; ++k) chosen.z[k] = chosen.pi[k] = all(0.0);
     // differences below a few roundings of log_normaliser carry no information
@@ -28,7 +32,8 @@ inline Nodes choose_rule(const Bundle<WIDE>& g, lanes u, lanes s, lanes normalis
         lanes sum = all(0.0);
         for (int64_t k = 0; k < q.order[r]; ++k) {
             const lanes uk = fma(s, z[k], u);
-            term[k] = w[k] * exp(g.exponent(uk, g.log_normaliser(g.shift(uk))) - peak);
+            shifts[k] = g.shift(uk);
+            term[k] = w[k] * exp(g.exponent(uk, g.log_normaliser(shifts[k])) - peak);
             sum += term[k];
         }
         lanes log_sum = log(sum), error = r ? absolute(log_sum - last_log) : all(0.0);
