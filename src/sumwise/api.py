@@ -64,6 +64,8 @@ def fit(
 
     Raises UsageError (the call), DataError (the rows), SiteError (one site).
     """
+    if not isinstance(formula, str):
+        raise UsageError(f"the formula comes first, as text; this is a {type(formula).__name__}: fit(formula, data)")
     parsed = parse(formula)
     model = _model(parsed, family, nodes)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
@@ -91,7 +93,10 @@ def _model(formula: Formula, family: str, nodes: int | str) -> RandomIntercept:
         raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
     (bar,) = formula.bars
     if bar.terms.replace(" ", "") != "1" or not bar.columns:
-        raise UsageError(f"{bar.text} is not available; this version fits one random intercept, (1 | group)")
+        raise UsageError(
+            f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
+            f"column, or an interaction of columns, a:b"
+        )
     return RandomIntercept((), bar.group, nodes)
 
 
@@ -149,18 +154,21 @@ def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock],
 
 def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
     move, rough = estimate.move, ""
-    if bound is not None and estimate.error > max(1e-6, bound):
-        rough = (
-            f" The log-likelihood itself is uncertain by {estimate.error:.1g}: a standard deviation between "
-            f"groups of {estimate.theta:.3g} asks for more than {max(estimate.nodes)} quadrature nodes."
+    most = max(estimate.nodes, default=0)
+    if estimate.error > 1e-6:
+        asks = (
+            f"a standard deviation between groups of {estimate.theta:.3g} asks for more than {most} quadrature nodes."
         )
+        if bound is None:
+            asks = f'{most} node{"s" if most > 1 else ""} a group are few here; nodes="auto" takes as many as it needs.'
+        rough = f" The log-likelihood itself is uncertain by {estimate.error:.1g}: {asks}"
     if estimate.outcome is not Outcome.CONVERGED:
         stalled = estimate.outcome is Outcome.STALLED
         why = "no step raised the log-likelihood" if stalled else "the limit of rounds was reached"
         far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
         return Verdict("not_converged", f"Not converged ({why}): the estimates {far}.{rough}", move)
-    far = f"Estimates could move by at most {move:.1e} standard errors."
-    if rough:
+    far = f"Estimates could move by at most {move:.1e} standard errors in another step."
+    if (bound is not None and rough) or estimate.error > 0.1:
         return Verdict("quadrature_limited", f"Converged, but on a rough approximation.{rough} {far}", move)
     if estimate.theta == 0:
         zero = (
@@ -168,7 +176,7 @@ def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
             f"no more than chance makes them, and the fixed effects are those of the regression without (1 | {group})."
         )
         return Verdict("boundary", f"{zero} {far}", move)
-    return Verdict("converged", f"Converged. {far}", move)
+    return Verdict("converged", f"Converged. {far}{rough}", move)
 
 
 def _result(

@@ -87,6 +87,8 @@ def fit(
     """Fit FORMULA to DATA: CSV or Parquet files.  Several files are several sites, each named after its
     file.
     """
+    if json_path is not None and not json_path.parent.is_dir():
+        raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}; make it first")
     result = sumwise.fit(
         formula,
         list(data) if pool else _sites(data),
@@ -98,7 +100,7 @@ def fit(
     click.echo(result.summary())
     if json_path is not None:
         result.to_json(json_path)
-        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json(Path({str(json_path)!r})).")
+        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json({str(json_path)!r}).")
 
 
 def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:

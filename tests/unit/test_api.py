@@ -122,6 +122,35 @@ def test_progress_prints_a_line_a_round(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == ""
 
 
+def test_a_csv_and_a_frame_with_categories_agree_under_factor(tmp_path: Path) -> None:
+    """A CSV file cannot declare categories: its whole numbers are the frame's categories."""
+    formula, frame = CBPP.replace("period", "factor(period)"), load("cbpp")
+    frame[frame["herd"] <= 7].to_csv(tmp_path / "north.csv", index=False)
+    mixed = sw.fit(formula, {"north": tmp_path / "north.csv", "south": frame[frame["herd"] > 7]})
+    pooled = sw.fit(formula, frame)
+    assert bits(mixed) == bits(pooled)
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    expected = pooled.predict(frame).tolist()
+    assert pooled.predict(tmp_path / "all.csv").tolist() == expected
+    assert sw.fit(formula, tmp_path / "all.csv").predict(frame).tolist() == expected
+
+
+def test_a_factor_used_as_a_number_elsewhere_is_not_taken_for_one(tmp_path: Path) -> None:
+    frame = load("cbpp")
+    frame.to_csv(tmp_path / "numbers.csv", index=False)
+    sites = {"a": tmp_path / "numbers.csv", "b": frame.assign(herd=frame["herd"] + 100)}
+    with pytest.raises(sw.SiteError, match="period"):
+        sw.fit(CBPP, sites)
+
+
+@pytest.mark.parametrize(("nodes", "code"), [(1, "quadrature_limited"), (151, "converged"), ("auto", "converged")])
+def test_the_verdict_tells_a_rough_quadrature(nodes: int | str, code: str) -> None:
+    """Toenail's groups need many nodes: Laplace's log-likelihood is off by units (tests/reference/toenail.json)."""
+    fit = sw.fit("outcome ~ treatment * time + (1 | patientID)", load("toenail"), nodes=nodes)
+    assert fit.verdict.code == code
+    assert ("uncertain by" in fit.verdict.text) == (fit.quadrature.error > 1e-6)
+
+
 # ---- units ----------------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +219,11 @@ REFUSED = [
     ("no threads", sw.UsageError, ["threads=0"], PLAIN, DATA, {"threads": 0}),
     ("not a table", sw.UsageError, ["int is not a table"], PLAIN, 3, {}),
     ("no such file", sw.UsageError, ["nowhere.csv"], PLAIN, "nowhere.csv", {}),
+    ("a column for a table", sw.UsageError, ["Series is not a table"], PLAIN, DATA["x"], {}),
+    ("arguments in the wrong order", sw.UsageError, ["formula comes first"], DATA, PLAIN, {}),
+    ("float labels too large", sw.DataError, ["'g'", "texts"], PLAIN, DATA.assign(g=1e20 * (1 + DATA["g"])), {}),
+    ("empty table of texts", sw.SiteError, ["no rows"], "y ~ f + (1 | g)", DATA.iloc[:0], {}),
+    ("grouping by a call", sw.UsageError, ["(1 | factor(g)) is not available"], "y ~ x + (1 | factor(g))", DATA, {}),
     ("empty table", sw.SiteError, ["no rows"], PLAIN, DATA.iloc[:0], {}),
     ("empty site", sw.SiteError, ["'b' has no rows"], PLAIN, {"a": DATA, "b": DATA.iloc[:0]}, {}),
     (

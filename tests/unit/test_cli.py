@@ -71,6 +71,12 @@ def test_an_error_is_one_readable_message_and_exit_code_2() -> None:
     assert "Traceback" not in err
 
 
+def test_a_path_that_cannot_be_written_is_refused_before_the_fit(tmp_path: Path) -> None:
+    code, out, err = run("fit", CBPP, path("cbpp"), "--json", tmp_path / "no" / "fit.json")
+    assert (code, out) == (2, "")
+    assert "there is no folder" in err
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for folder in (tmp_path, tmp_path / "b"):

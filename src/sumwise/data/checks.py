@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sumwise.data.values import Values, all_finite
-from sumwise.errors import DataError, UsageError
+from sumwise.errors import DataError, SiteError, UsageError
 
 
 def complete_rows(columns: Mapping[str, Values]) -> tuple[np.ndarray | None, dict[str, int]]:
@@ -35,7 +35,15 @@ def refuse_missing(counts: Mapping[str, Mapping[str, int]]) -> None:
     if lines:
         shown = "; ".join(lines[:20]) + (f"; and {len(lines) - 20} more sites" if len(lines) > 20 else "")
         fault = f"Missing values, by site and column: {shown}."
-        raise DataError(f'{fault} Fill them, or drop these rows with missing="drop".')
+        raise DataError(
+            f'{fault} Fill them, or drop these rows: missing="drop" in a fit, --missing drop on the command line.'
+        )
+
+
+def check_has_rows(site: str, n: int) -> None:
+    """Raises SiteError for a site with n = 0 rows."""
+    if n == 0:
+        raise SiteError(f"Site '{site}' has no rows. Leave the site out, or supply its rows.")
 
 
 def check_missing_option(missing: str) -> None:

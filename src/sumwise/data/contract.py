@@ -16,6 +16,7 @@ import pandas as pd
 
 from sumwise.data.checks import (
     check_columns_finite,
+    check_has_rows,
     check_missing_option,
     check_result_finite,
     complete_rows,
@@ -26,7 +27,7 @@ from sumwise.data.expression import FACTORS, Call, Column, Expression, misplaced
 from sumwise.data.formula import Formula
 from sumwise.data.source import Source
 from sumwise.data.terms import Level, Part, Product, column_names, expand
-from sumwise.data.values import TEXTS, Values
+from sumwise.data.values import TEXTS, Values, as_kind
 from sumwise.errors import DataError, SiteError
 from sumwise.maths.exact import ExactSum
 
@@ -137,6 +138,13 @@ def _read(formula: Formula, sources: Mapping[str, Source]) -> tuple[Tables, dict
     tables = {site: source.read(names) for site, source in sources.items()}
     texts = {name for name in names if any(table[name].kind == "text" for table in tables.values())}
     tables = {site: source.read(names, as_text=texts) for site, source in sources.items()}
+    tables = {site: dict(table) for site, table in tables.items()}
+    for site, table in tables.items():
+        check_has_rows(site, min((len(values) for values in table.values()), default=1))
+    for name in _only_in_factor_calls(formula):
+        if any(table[name].kind == "number" for table in tables.values()):
+            for table in tables.values():
+                table[name] = as_kind(table[name], "number")
     used_as_factors = {part.name for a in formula.atoms for part in _factor_like(a.expression)}
     return tables, {name: _common_kind(name, tables, name in used_as_factors) for name in names}
 
@@ -144,6 +152,15 @@ def _read(formula: Formula, sources: Mapping[str, Source]) -> tuple[Tables, dict
 def _sites(sites: Sequence[str]) -> str:
     more = f" and {len(sites) - 3} more" if len(sites) > 3 else ""
     return f"site{'s'[: len(sites) > 1]} " + ", ".join(f"'{site}'" for site in sites[:3]) + more
+
+
+def _only_in_factor_calls(formula: Formula) -> set[str]:
+    """Columns that the formula uses as factor(x) only: there, numbers and categories that are numbers mean the same."""
+    atoms = [atom.expression for atom in formula.atoms]
+    inside = {part.name for e in atoms if isinstance(e, Call) for part in _factor_like(e)}
+    elsewhere = [e for e in atoms if not (isinstance(e, Call) and list(_factor_like(e)))]
+    rest = (*elsewhere, *formula.offsets, *formula.outcomes())
+    return inside - {part.name for e in rest for part in walk(e) if isinstance(part, Column)}
 
 
 def _factor_like(expression: Expression) -> Iterable[Column]:
@@ -162,6 +179,10 @@ def _common_kind(name: str, tables: Tables, has_levels: bool) -> str:
         values = table[name]
         if values.kind == "unsupported":
             fault = f"Site '{site}', column '{name}': values of type {values.type} have no place in a model."
+            if "binary" in values.type:
+                raise DataError(
+                    f"{fault} A text file must be in UTF-8; convert it, or read it with its own encoding first."
+                )
             raise DataError(f"{fault} Make them numbers (for a date, days since some day) or texts.")
         if values.kind != "empty":
             kind = "text" if values.kind == "factor" and not has_levels else values.kind

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sumwise.data.checks import (
     check_columns_finite,
+    check_has_rows,
     check_missing_option,
     check_response,
     check_result_finite,
@@ -26,7 +27,7 @@ from sumwise.data.formula import Formula
 from sumwise.data.groups import Label, factorise
 from sumwise.data.source import Source
 from sumwise.data.terms import Level
-from sumwise.data.values import TEXTS, Values
+from sumwise.data.values import TEXTS, Values, as_kind
 from sumwise.errors import DataError, SiteError, UsageError
 
 
@@ -151,13 +152,17 @@ def _table(contract: Contract, source: Source, missing: str, names: Sequence[str
     """The columns `names` without incomplete rows."""
     check_missing_option(missing)
     kinds = contract.kinds()
-    texts = {name for name, kind in kinds.items() if kind in TEXTS}
+    # digits in a CSV file are text where the sites hold text there, but not where their categories are numbers
+    texts = {
+        rule.name
+        for rule in contract.columns
+        if rule.kind in TEXTS and not (rule.levels and all(isinstance(level, (int, float)) for level in rule.levels))
+    }
     # `~ 1` uses no column, yet has as many rows as any
     columns = source.read(names or source.names[:1], as_text=texts)
     n = len(next(iter(columns.values()), ()))
-    if n == 0:
-        raise SiteError(f"Site '{source.name}' has no rows. Leave the site out, or supply its rows.")
-    columns = {name: columns[name] for name in names}
+    check_has_rows(source.name, n)
+    columns = {name: as_kind(columns[name], kinds[name]) for name in names}
     for name, values in columns.items():
         _check_kind(source.name, name, values, kinds[name])
     keep, counts = complete_rows(columns)
@@ -271,6 +276,6 @@ def _places(site: str, name: str, values: Values, levels: tuple[Level, ...]) -> 
     if unseen.any():
         strange = list(dict.fromkeys(found[code] for code in codes[unseen].tolist()))
         shown = ", ".join(f"'{level}'" for level in strange[:3]) + (", .." if len(strange) > 3 else "")
-        fault = f"Site '{site}', column '{name}': {int(unseen.sum())} rows hold unknown levels: {shown}."
+        fault = f"Site '{site}', column '{name}': unknown levels in {int(unseen.sum())} of {len(unseen)} rows: {shown}."
         raise DataError(f"{fault} Known are {', '.join(str(level) for level in levels[:20])}.")
     return places

@@ -40,6 +40,9 @@ def _of_column(site: str, name: str, values: Values) -> tuple[np.ndarray, tuple[
         if len(measured):
             fault = f"Site '{site}', group column '{name}': {len(measured)} labels such as {float(measured[0])!r}"
             raise DataError(f"{fault} are no whole numbers. A measured number makes no groups.")
+        if np.abs(numbers).max(initial=0) > 2**53:
+            fault = f"Site '{site}', group column '{name}': labels up to {float(np.abs(numbers).max()):.3g} are held as"
+            raise DataError(f"{fault} floating-point numbers, which cannot tell them apart. Make them texts.")
         numbers = numbers.astype(np.int64)
     codes, labels = _of_integers(numbers)
     return codes, tuple(bool(label) for label in labels) if values.kind == "boolean" else labels

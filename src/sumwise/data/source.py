@@ -82,8 +82,11 @@ def _open(name: str, data: Any) -> Source:
         return data
     if isinstance(data, pd.DataFrame):
         return _frame(name, data)
-    if hasattr(data, "__arrow_c_stream__"):
-        return _arrow(name, pa.table(data))
+    if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
+        try:
+            return _arrow(name, pa.table(data))
+        except (pa.ArrowException, TypeError) as error:
+            raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.") from error
     if isinstance(data, (str, os.PathLike)):
         return _files(name, _paths(name, os.fspath(data)))
     is_list = isinstance(data, (list, tuple)) and len(data) > 0

@@ -58,6 +58,27 @@ class Values:
         return mask if mask.any() else None
 
 
+def as_kind(values: Values, kind: str) -> Values:
+    """Numbers as categories, or categories that are numbers as numbers, where `kind` asks for it; else as they are.
+
+    A CSV file cannot declare categories, so one site's numbers may be another's.
+    """
+    if kind == "number" and values.kind == "factor" and _are_numbers(values.labels):
+        numbers = np.array([*values.labels, np.nan], dtype=np.float64)[values.values]  # code -1 picks the nan
+        return Values("number", values.type, numbers)
+    if kind == "factor" and values.kind == "number":
+        absent = values.absent()
+        codes, labels = pd.factorize(values.values, sort=True)
+        if absent is not None:
+            codes = np.where(absent, -1, codes)
+        return _labelled("factor", values.type, codes, tuple(labels.tolist()))
+    return values
+
+
+def _are_numbers(labels: tuple[Any, ...]) -> bool:
+    return all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in labels)
+
+
 def all_finite(values: np.ndarray) -> bool:
     """Whether no value is nan or infinite."""
     return all(bool(np.isfinite(values[i : i + BLOCK]).all()) for i in range(0, len(values), BLOCK))
@@ -113,7 +134,7 @@ def _from_dictionary(array: pa.ChunkedArray, *, declared: bool) -> Values:
 def _codes(encoded: pa.ChunkedArray) -> np.ndarray:
     """Codes of a dictionary-encoded column, -1 for null."""
     codes = [pc.fill_null(chunk.indices.cast(pa.int32()), -1).to_numpy() for chunk in encoded.chunks]
-    return np.concatenate(codes) if len(codes) != 1 else codes[0]
+    return np.concatenate(codes) if codes else np.empty(0, dtype=np.int32)
 
 
 def _labelled(kind: str, type_: str, codes: np.ndarray, labels: tuple[Any, ...]) -> Values:

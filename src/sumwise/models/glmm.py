@@ -1,4 +1,4 @@
-"""Logistic regression with a random intercept, maximised exactly by adaptive Gauss-Hermite quadrature.
+"""Logistic regression with a random intercept, maximised by adaptive Gauss-Hermite quadrature, with exact sums.
 
     y_ij ~ Binomial(n_ij, p_ij),   logit p_ij = x_ij' beta + o_ij + theta u_i,   u_i ~ N(0, 1)
 

@@ -44,11 +44,8 @@ def refuse_separation(ascent: newton.State, columns: tuple[str, ...], group: str
         )
     # the intercept only follows, unless it is alone
     separating = [name for name in involved if name not in (group, "(Intercept)")] or ["(Intercept)"]
-    who = (
-        f"column '{separating[0]}' separates"
-        if len(separating) == 1
-        else (f"columns {', '.join(map(repr, separating))} together separate")
-    )
+    named = ", ".join(map(repr, separating[:5])) + (f" and {len(separating) - 5} more" if len(separating) > 5 else "")
+    who = f"column {named} separates" if len(separating) == 1 else f"columns {named} together separate"
     raise DataError(
         f"{who} the responses (perfect prediction): the maximum lies at infinity, so there is no finite coefficient "
         f"(after {ascent.accepted} steps the log-likelihood gains only {ascent.gain:.1g} more, while the coefficients "

@@ -233,14 +233,16 @@ class Fit:
 
     @classmethod
     def from_json(cls, source: str | Path) -> Fit:
-        """The fit that `to_json` wrote: its text, or the path of a file.  Raises UsageError for anything
-        else.
+        """The fit that `to_json` wrote: its text, or the path of a file.
+
+        Raises UsageError for a file that is not there, and for anything that `to_json` did not write.
         """
-        text = (
-            Path(source).read_text(encoding="utf-8")
-            if isinstance(source, Path) or not source.lstrip().startswith("{")
-            else source
-        )
+        text = str(source)
+        if isinstance(source, Path) or not text.lstrip().startswith("{"):
+            try:
+                text = Path(source).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"cannot read a fit from {str(source)[:200]!r}: {error}") from error
         try:
             values = json.loads(text)
             version = values.pop("sumwise")

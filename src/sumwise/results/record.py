@@ -12,8 +12,8 @@ class Verdict:
     """How far to believe the fit.
 
     code: "converged"; "boundary": converged, a variance is zero at the maximum; "quadrature_limited": converged, but
-    the quadrature is rough; "not_converged".  text: the same in words.  move: no estimate could still move by more than
-    this many standard errors.
+    the quadrature is rough; "not_converged".  text: the same in words.  move: another step of Newton's
+    method would move no estimate by more than this many standard errors.
     """
 
     code: str

@@ -70,7 +70,7 @@ def _sites(fit: Fit) -> str:
 
 def _data(fit: Fit) -> str:
     dropped = sum(site.dropped for site in fit.site_records)
-    missing = f", {dropped} rows with missing values dropped" if dropped else ""
+    missing = f", {dropped} row{'s' if dropped > 1 else ''} with missing values dropped" if dropped else ""
     return f"{fit.nobs} rows, {len(fit.effects.levels)} groups, {_sites(fit)}{missing}"
 
 

@@ -229,12 +229,14 @@ def test_missing_values_are_counted_by_column_in_every_role(convert):
 def test_a_site_without_complete_rows_is_named():
     sources = open_sites({"A": MISSING, "B": MISSING[1:2], "C": MISSING[:0]})
     formula = parse("y ~ x")
-    contract = agree(formula, sources)
+    contract = agree(formula, {site: sources[site] for site in "AB"})
     assert build(formula, contract, sources["A"], missing="drop").dropped == 2
     with pytest.raises(SiteError, match="Site 'B' has no complete row: missing of 1 rows are x 1"):
         build(formula, contract, sources["B"], missing="drop")
     with pytest.raises(SiteError, match="Site 'C' has no rows"):
         build(formula, contract, sources["C"])
+    with pytest.raises(SiteError, match="Site 'C' has no rows"):
+        agree(formula, sources)
 
 
 def test_infinite_values_are_named_with_their_row_in_the_table():
@@ -325,9 +327,9 @@ def test_new_rows_of_an_intercept_model_are_counted():
         (
             "y ~ f",
             {"f": ["a", "e", "d", "e"]},
-            "column 'f': 3 rows hold unknown levels: 'e', 'd'. Known are a, b, c",
+            "column 'f': unknown levels in 3 of 4 rows: 'e', 'd'. Known are a, b, c",
         ),
-        ("y ~ C(k)", {"k": [1, 5]}, "column 'k': 1 rows hold unknown levels: '5'. Known are 1, 2, 3"),
+        ("y ~ C(k)", {"k": [1, 5]}, "column 'k': unknown levels in 1 of 2 rows: '5'. Known are 1, 2, 3"),
     ],
 )
 def test_unseen_levels_are_named_with_the_known_ones(text, new, words):

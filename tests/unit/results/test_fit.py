@@ -108,6 +108,11 @@ def test_from_json_refuses_what_it_did_not_write(text: str, tmp_path: Path) -> N
         sw.Fit.from_json(path)
 
 
+def test_from_json_names_a_file_that_is_not_there() -> None:
+    with pytest.raises(sw.UsageError, match=r"nowhere\.json"):
+        sw.Fit.from_json("nowhere.json")
+
+
 def test_tidy_holds_full_precision_and_no_p_value_for_a_variance(fit: sw.Fit) -> None:
     tidy = fit.tidy()
     assert tidy["estimate"].iloc[:-1].tolist() == fit.beta.tolist()
