@@ -1,0 +1,48 @@
+"""The documents say what the program does."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import sumwise as sw
+from sumwise.data import parse
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_what_its_first_example_prints() -> None:
+    code = re.search(r"```python\n(.*?)print\(fit\)\n```", README, re.DOTALL)
+    shown = re.search(r"```text\n(.*?)\n```", README, re.DOTALL)
+    assert code is not None
+    assert shown is not None
+    names: dict[str, sw.Fit] = {}
+    exec(code[1], names)
+    printed = str(names["fit"])
+    # how far the last step could still go is rounding noise, which may differ between versions of numpy
+    noise = re.compile(r"at most \S+ standard")
+    assert noise.sub("", printed) == noise.sub("", shown[1])
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+SPELLINGS = """
+factor(k) | C(k) | as.factor(k) | x + f | x:f | x * f | f / x | (x + f)^2 | x * f - x | 0 + x | x - 1 | I(x^2) | I(x**2) |
+I(x + z) | log(z) | np.log(z) | center(x) | scale(x) | x + offset(log(z)) | `body mass`
+"""
+
+
+@pytest.mark.parametrize("terms", [terms.strip() for terms in SPELLINGS.split("|")])
+def test_every_spelling_of_the_formula_page_is_understood(terms: str) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2, 3, 5] * 6, "z": [2.0, 1, 4, 3, 7, 5] * 4, "k": [1, 2, 3] * 8})
+    frame = frame.assign(f=list("aabb") * 6, region=["n", "s"] * 12, clinic=[1, 1, 2, 2, 3, 3] * 4)
+    frame["body mass"] = frame["x"] * frame["z"]
+    frame["y"] = [0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0]
+    assert parse(f"y ~ {terms} + (1 | region:clinic)").bars[0].group == "region:clinic"
+    assert len(sw.fit(f"y ~ {terms} + (1 | region:clinic)", frame).coef) >= 1
