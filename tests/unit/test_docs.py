@@ -33,8 +33,8 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 SPELLINGS = """
-factor(k) | C(k) | as.factor(k) | x + f | x:f | x * f | f / x | (x + f)^2 | x * f - x | 0 + x | x - 1 | I(x^2) | I(x**2) |
-I(x + z) | log(z) | np.log(z) | center(x) | scale(x) | x + offset(log(z)) | `body mass`
+factor(k) | C(k) | as.factor(k) | x + f | x:f | x * f | f / x | (x + f)^2 | x * f - x | 0 + x | x - 1 | I(x^2) |
+I(x**2) | I(x + z) | log(z) | np.log(z) | center(x) | scale(x) | x + offset(log(z)) | `body mass`
 """
 
 

@@ -25,10 +25,13 @@ FORMAT = 1
 class Fit:
     """A fitted model.  Frozen; prints like R's summary; shows as HTML in a notebook.
 
-    formula, family, link: as fitted; contract: columns, types and levels that the sites agreed on
-    (JSON-able); terms: names of the p coefficients. beta (p,), theta: fixed effects and the standard
-    deviation of the random intercept; covariance (p+1, p+1) of (beta, theta), (p, p) where theta is zero;
-    loglik: maximised log-likelihood, binomial coefficients included; nobs: rows.
+    The fields hold plain values; the properties and methods below hand them out labelled, as pandas objects.
+
+    formula, family, link, nodes: as fitted; contract: columns, types and levels that the sites agreed on, in JSON's types;
+    terms: names of the p coefficients; beta (p,): fixed effects; theta_value: standard deviation of the random intercept;
+    covariance: of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik: maximised
+    log-likelihood, binomial coefficients included; nobs: rows; effects: conditional modes; verdict, quadrature: how far to
+    believe it; round_records, site_records: what was asked, and who answered.
     """
 
     formula: str
