@@ -42,11 +42,6 @@ class Source:
         self._read = read
         self._cache: dict[str, Values] = {}
 
-    @property
-    def schema(self) -> dict[str, str]:
-        """Column name -> type, as the table calls it.  Reads all columns: a CSV's types are in its values."""
-        return {name: values.type for name, values in self.read(self.names).items()}
-
     def read(self, columns: Sequence[str], *, as_text: Collection[str] = ()) -> dict[str, Values]:
         """The columns asked for.  as_text: those that are text at other sites; a CSV's "1" is text there too.
 

@@ -27,11 +27,11 @@ class Fit:
 
     The fields hold plain values; the properties and methods below hand them out labelled, as pandas objects.
 
-    formula, family, link, nodes: as fitted; contract: columns, types and levels that the sites agreed on, in JSON's types;
-    terms: names of the p coefficients; beta (p,): fixed effects; theta_value: standard deviation of the random intercept;
-    covariance: of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik: maximised
-    log-likelihood, binomial coefficients included; nobs: rows; effects: conditional modes; verdict, quadrature: how far to
-    believe it; round_records, site_records: what was asked, and who answered.
+    formula, family, link, nodes: as fitted; contract: columns, types and levels that the sites agreed on, in JSON's
+    types; terms: names of the p coefficients; beta (p,): fixed effects; theta_value: standard deviation of the random
+    intercept; covariance: of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik:
+    maximised log-likelihood, binomial coefficients included; nobs: rows; effects: conditional modes; verdict,
+    quadrature: how far to believe it; round_records, site_records: what was asked, and who answered.
     """
 
     formula: str
