@@ -21,6 +21,7 @@ from sumwise.data import (
     open_sites,
     parse,
 )
+from sumwise.data.expression import misplaced
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import UsageError
 from sumwise.loop import Round, run
@@ -93,9 +94,11 @@ def _model(formula: Formula, family: str, nodes: int | str) -> RandomIntercept:
         raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
     (bar,) = formula.bars
     if bar.terms.replace(" ", "") != "1" or not bar.columns:
-        raise UsageError(
+        raise misplaced(
+            formula.text,
+            bar.at,
             f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
-            f"column, or an interaction of columns, a:b"
+            f"column, or an interaction of columns, a:b.",
         )
     return RandomIntercept((), bar.group, nodes)
 

@@ -39,8 +39,9 @@ class Quadrature:
         if self.bound is None and set(self.nodes) == {1}:
             orders = "Laplace's approximation (1 node)"
         else:
-            orders = ", ".join(f"{n} group{'s' if n > 1 else ''} with {k}" for k, n in sorted(self.nodes.items()))
-            orders = f"nodes: {orders}"
+            (least, groups), *more = sorted(self.nodes.items())
+            orders = f"{least} node{'s' if least > 1 else ''} in {groups} group{'s' if groups > 1 else ''}"
+            orders += "".join(f", {order} in {n}" for order, n in more)
         measured = f"{orders}; measured error of the log-likelihood {self.error:.1e}"
         if self.bound is None:
             return measured
