@@ -35,6 +35,9 @@ from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, SiteR
 FAMILIES = {"binomial": "logit"}
 """Families and their links."""
 
+ROUGH = 0.01
+"""Quadrature error in log-likelihood, on average over the groups, from which fixed nodes count as too few."""
+
 PROGRESS_AFTER = 2.0
 """Seconds after which a fit starts to show its rounds."""
 
@@ -171,7 +174,7 @@ def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
         far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
         return Verdict("not_converged", f"Not converged ({why}): the estimates {far}.{rough}", move)
     far = f"Estimates could move by at most {move:.1e} standard errors in another step."
-    if (bound is not None and rough) or estimate.error > 0.1:
+    if (bound is not None and rough) or estimate.error > ROUGH * estimate.groups:
         return Verdict("quadrature_limited", f"Converged, but on a rough approximation.{rough} {far}", move)
     if estimate.theta == 0:
         zero = (

@@ -143,6 +143,12 @@ def test_a_factor_used_as_a_number_elsewhere_is_not_taken_for_one(tmp_path: Path
         sw.fit(CBPP, sites)
 
 
+def test_laplace_good_to_a_hundredth_a_group_is_converged_and_says_what_it_is_off_by() -> None:
+    fit = sw.fit(CBPP, load("cbpp"), nodes=1)
+    assert fit.verdict.code == "converged"
+    assert "uncertain by 0.04" in fit.verdict.text  # tests/reference/cbpp.json: 1 node is off by 0.043 at the optimum
+
+
 @pytest.mark.parametrize(("nodes", "code"), [(1, "quadrature_limited"), (151, "converged"), ("auto", "converged")])
 def test_the_verdict_tells_a_rough_quadrature(nodes: int | str, code: str) -> None:
     """Toenail's groups need many nodes: Laplace's log-likelihood is off by units (tests/reference/toenail.json)."""
