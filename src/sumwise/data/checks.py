@@ -46,6 +46,13 @@ def check_has_rows(site: str, n: int) -> None:
         raise SiteError(f"Site '{site}' has no rows. Leave the site out, or supply its rows.")
 
 
+def check_some_row_complete(found: Mapping[str, tuple[np.ndarray | None, Mapping[str, int]]]) -> None:
+    """Raises DataError if no site has a complete row.  found: {site: (rows to keep, missing values by column)}."""
+    if all(keep is not None and not keep.any() for keep, _ in found.values()):
+        columns = sorted({column for _, counts in found.values() for column in counts})
+        raise DataError(f"No row is complete at any site: values are missing in {', '.join(columns)}. Supply them.")
+
+
 def check_missing_option(missing: str) -> None:
     """Raises UsageError unless missing is "error" or "drop"."""
     if missing not in ("error", "drop"):

@@ -19,6 +19,7 @@ from sumwise.data.checks import (
     check_has_rows,
     check_missing_option,
     check_result_finite,
+    check_some_row_complete,
     complete_rows,
     refuse_missing,
 )
@@ -107,6 +108,11 @@ def agree(formula: Formula, sources: Mapping[str, Source], *, missing: str = "dr
         found = {site: complete_rows(columns) for site, columns in tables.items()}
     if missing == "error":
         refuse_missing({site: counts for site, (_, counts) in found.items()})
+    elif factors:
+        check_some_row_complete(found)
+    for name in factors - _only_in_factor_calls(formula):
+        if kinds[name] == "text":
+            _refuse_numbers_in_text(name, tables)
     rules = []
     for name, kind in kinds.items():
         levels: tuple[Level, ...] = ()
@@ -238,6 +244,26 @@ def _atom_levels(formula: Formula, rules: Sequence[ColumnRule]) -> tuple[tuple[L
         else:
             found.append(levels[columns[0].name] if kind in TEXTS else ())
     return tuple(found)
+
+
+_NO_NUMBER = {".", "-", "?", "*", "", "#n/a", "na", "nan", "null"}
+"""Texts, in lower case, that stand for a missing number in other programs' files."""
+
+
+def _refuse_numbers_in_text(name: str, tables: Tables) -> None:
+    """Raises DataError for a column of numbers that a few signs for missing values have turned into text."""
+    labels = {str(label) for table in tables.values() for label in table[name].labels}
+    signs = sorted(label for label in labels if label.strip().lower() in _NO_NUMBER)
+    try:
+        numbers = [float(label) for label in labels if label not in signs]
+    except ValueError:
+        return
+    if signs and len(numbers) > 1:
+        shown = ", ".join(map(repr, signs))
+        raise DataError(
+            f"Column '{name}' is text, but all its values are numbers except {shown}. Leave such fields empty in the "
+            f"file, or write factor({name}) if they are levels."
+        )
 
 
 def _levels(name: str, kind: str, sites: Mapping[str, tuple[Values, np.ndarray | None]]) -> tuple[Level, ...]:
