@@ -152,7 +152,8 @@ class Fit:
         zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are
         refused.
         """
-        return predict(self, data, random=random, kind=kind, new_groups=new_groups)
+        fitted = (self.formula, self.contract, self.beta, self.effects)
+        return predict(*fitted, data, random=random, kind=kind, new_groups=new_groups)
 
     def confint(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
         """Confidence intervals of the fixed effects: columns lower, upper.  method: "wald"."""
