@@ -2,7 +2,7 @@
 
 Groups lie eight to a bundle, one to a lane, sorted by size so that little is padded; a group of more than
 256 rows has a bundle of its own, with its rows eight to a vector.  The layout is described at `struct
-Packed` in aghq.hpp.
+Packed` in bundle.hpp.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ class _AnswerStruct(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows of one site in the kernel's layout (see aghq.hpp).  start (bundles+1,), members (bundles,),
-    group (bundles, 8); X (vectors, p, 8), y, n and offset (vectors, 8); groups: how many; bernoulli: every
-    trial count is 1.
+    """Rows of one site in the kernel's layout (see bundle.hpp).  start (bundles+1,), members (bundles,), group
+    (bundles, 8); X (vectors, p, 8), y, n and offset (vectors, 8); bernoulli: every trial count is 1.
     """
 
     start: Ints
@@ -60,7 +59,6 @@ class Packed:
     y: Floats
     n: Floats
     offset: Floats | None
-    groups: int
     bernoulli: bool
 
     @property
@@ -160,7 +158,6 @@ def pack(
         spread([y], zero)[:, 0],
         spread([n], zero)[:, 0],
         None if offset is None else spread([offset], zero)[:, 0],
-        groups,
         bernoulli=bool(np.all(n == 1)),
     )
 

@@ -1,4 +1,4 @@
-// Moves rows into the layout of aghq.hpp: eight doubles to a vector, one lane to a group or to a row.
+// Moves rows into the layout of bundle.hpp: eight doubles to a vector, one lane to a group or to a row.
 #include <cstdint>
 
 #define API extern "C" __attribute__((visibility("default")))

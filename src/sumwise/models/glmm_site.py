@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,11 +60,7 @@ class Site:
         if isinstance(question, MomentsQuestion):
             return self._moments(self._each(threads, workers))
         pieces = self._evaluate(question, threads, workers)
-        values = ExactSum(pieces[0].digits)
-        for piece in pieces[1:]:
-            values = values + ExactSum(piece.digits)
-        used = tuple(int(n) for n in np.sum([piece.used for piece in pieces], axis=0))
-        return Summand(values, used, sum(piece.failed for piece in pieces))
+        return reduce(add, (Summand(ExactSum(p.digits), tuple(p.used.tolist()), p.failed) for p in pieces))
 
     def modes(self, question: Question, threads: Executor | None = None, workers: int = 1) -> tuple[Floats, Floats]:
         """Conditional mode u^ and scale s of each group, both (groups,).  They stay at the site: they are no sums."""
