@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sumwise import simulate
 from sumwise.api import fit
 from sumwise.datasets import load, write_sites
-from sumwise.results.fit import Fit
+from sumwise.results.mixed import MixedFit
 
 _HERDS = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
 _SITES = "y ~ 0 + " + " + ".join(f"V{j}" for j in range(1, 11)) + " + (1 | site)"
@@ -29,13 +30,19 @@ def _cattle(folder: Path, say: Callable[[str], None]) -> None:
     herds = write_sites(table, "herd", folder)
     say(f"1. Contagious bovine pleuropneumonia in {len(herds)} herds. Each keeps its own file: {folder}/herd-*.csv.")
     say("   A round asks every herd one question, and only the exact sum of the answers comes back.\n")
-    apart = fit(_HERDS, herds)
+    apart = _mixed(_HERDS, herds)
     say(_indent(apart.summary()))
-    pooled = fit(_HERDS, table)
+    pooled = _mixed(_HERDS, table)
     say(f"\n   {_same_bits(apart, pooled)}\n")
 
 
-def _same_bits(apart: Fit, pooled: Fit) -> str:
+def _mixed(formula: str, data: Any) -> MixedFit:
+    fitted = fit(formula, data, family="binomial")
+    assert isinstance(fitted, MixedFit)
+    return fitted
+
+
+def _same_bits(apart: MixedFit, pooled: MixedFit) -> str:
     """One line that compares every number of two fits, bit by bit."""
     one, other = (
         np.concatenate([f.beta, [f.theta_value, f.loglik], f.covariance.ravel(), f.effects.mode])
@@ -51,7 +58,7 @@ def _same_bits(apart: Fit, pooled: Fit) -> str:
 def _two_sites(folder: Path, say: Callable[[str], None]) -> None:
     simulation = simulate.two_sites()
     table = simulation.table()
-    result = fit(_SITES, {str(name): rows for name, rows in table.groupby("site")})
+    result = _mixed(_SITES, {str(name): rows for name, rows in table.groupby("site")})
     files = ", ".join(path.name for path in simulate.write_csv(simulation, folder))
     say(f"2. A simulated study: two sites, 1000 rows each, ten covariates; in {folder}: {files}.\n")
     say(_indent(result.summary()))

@@ -31,7 +31,7 @@ def test_fit_prints_the_summary_and_writes_json(tmp_path: Path) -> None:
     assert "factor(period)2" in out
     kept = sumwise.Fit.from_json(target)
     assert kept.summary() in out
-    assert json.loads(target.read_text())["sumwise"] == 1
+    assert json.loads(target.read_text())["sumwise"] == 2
 
 
 def test_several_files_are_several_sites_with_the_bits_of_one_table(tmp_path: Path) -> None:

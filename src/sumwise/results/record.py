@@ -68,11 +68,11 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True)
 class SiteRecord:
-    """Who is in the sum.  dropped: rows left out because a value was missing."""
+    """Who is in the sum.  groups: None where the model has none; dropped: rows left out because a value was missing."""
 
     name: str
     rows: int
-    groups: int
+    groups: int | None
     dropped: int
 
 

@@ -1,4 +1,4 @@
-"""What a Fit answers."""
+"""What the fit of a mixed model answers."""
 
 import json
 from pathlib import Path
@@ -9,29 +9,30 @@ import pytest
 
 import sumwise as sw
 from sumwise.datasets import load
+from sumwise.results.mixed import MixedFit
 from tests import reference
 
 FORMULA = "use ~ age + I(age^2) + urban + livch + (1 | district)"
 
 
 @pytest.fixture(scope="module")
-def fit() -> sw.Fit:
+def fit() -> MixedFit:
     return sw.fit(FORMULA, load("contraception"))
 
 
 @pytest.fixture(scope="module")
-def zero() -> sw.Fit:
+def zero() -> MixedFit:
     table = sw.simulate.two_sites().table()
     return sw.fit("y ~ 0 + " + " + ".join(f"V{j}" for j in range(1, 11)) + " + (1 | site)", table)
 
 
-def test_tables_are_labelled_by_term(fit: sw.Fit) -> None:
+def test_tables_are_labelled_by_term(fit: MixedFit) -> None:
     terms = ["(Intercept)", "age", "I(age^2)", "urbanY", "livch1", "livch2", "livch3plus"]
     assert fit.coef.index.tolist() == fit.se.index.tolist() == fit.vcov.index.tolist() == terms
     np.testing.assert_array_equal(np.sqrt(np.diag(fit.vcov)), fit.se)
 
 
-def test_criteria_follow_from_the_log_likelihood(fit: sw.Fit) -> None:
+def test_criteria_follow_from_the_log_likelihood(fit: MixedFit) -> None:
     """lme4's conventions: parameters counted with theta, rows counted for BIC."""
     assert fit.df == 8
     assert fit.deviance == -2 * fit.loglik
@@ -39,7 +40,7 @@ def test_criteria_follow_from_the_log_likelihood(fit: sw.Fit) -> None:
     assert fit.bic == fit.deviance + 8 * np.log(1934)
 
 
-def test_variance_components_and_theta_match_the_reference(fit: sw.Fit) -> None:
+def test_variance_components_and_theta_match_the_reference(fit: MixedFit) -> None:
     """tests/reference/contraception.json"""
     expected = reference.load("contraception")
     row = fit.varcomp.iloc[0]
@@ -51,7 +52,7 @@ def test_variance_components_and_theta_match_the_reference(fit: sw.Fit) -> None:
     assert fit.sigma == 1
 
 
-def test_ranef_are_the_conditional_modes_of_the_reference(fit: sw.Fit) -> None:
+def test_ranef_are_the_conditional_modes_of_the_reference(fit: MixedFit) -> None:
     """tests/reference/contraception.json, conditional_mode and mode_sd_laplace (theta times u)."""
     expected = reference.load("contraception")
     ranef = fit.ranef()
@@ -62,7 +63,7 @@ def test_ranef_are_the_conditional_modes_of_the_reference(fit: sw.Fit) -> None:
         assert abs(ranef.loc[int(label), "sd"] - np.ravel(sd)[0]) < 1e-8
 
 
-def test_predictions_agree_with_the_formula_written_out(fit: sw.Fit) -> None:
+def test_predictions_agree_with_the_formula_written_out(fit: MixedFit) -> None:
     row = load("contraception").iloc[[0]]  # age 18.44, urban, 3plus children, district 1
     b = fit.coef
     link = b["(Intercept)"] + 18.44 * b["age"] + 18.44**2 * b["I(age^2)"] + b["urbanY"] + b["livch3plus"]
@@ -71,25 +72,25 @@ def test_predictions_agree_with_the_formula_written_out(fit: sw.Fit) -> None:
     assert abs(fit.predict(row).iloc[0] - 1 / (1 + np.exp(-with_district))) < 1e-12
 
 
-def test_new_groups_get_a_random_effect_of_zero_or_are_refused(fit: sw.Fit) -> None:
+def test_new_groups_get_a_random_effect_of_zero_or_are_refused(fit: MixedFit) -> None:
     new = load("contraception").iloc[:3].assign(district=999)
     pd.testing.assert_series_equal(fit.predict(new), fit.predict(new, random=False))
     with pytest.raises(sw.DataError, match=r"999"):
         fit.predict(new, new_groups="error")
 
 
-def test_predict_needs_neither_response_nor_group_without_random_effects(fit: sw.Fit) -> None:
+def test_predict_needs_neither_response_nor_group_without_random_effects(fit: MixedFit) -> None:
     new = load("contraception").iloc[:3].drop(columns=["use", "district"])
     assert len(fit.predict(new, random=False)) == 3
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "odds"}, {"new_groups": "guess"}])
-def test_wrong_options_of_predict_are_refused(fit: sw.Fit, wrong: dict[str, str]) -> None:
+def test_wrong_options_of_predict_are_refused(fit: MixedFit, wrong: dict[str, str]) -> None:
     with pytest.raises(sw.UsageError, match=next(iter(wrong.values()))):
         fit.predict(load("contraception"), **wrong)
 
 
-def test_json_keeps_every_bit_and_every_answer(fit: sw.Fit, tmp_path: Path) -> None:
+def test_json_keeps_every_bit_and_every_answer(fit: MixedFit, tmp_path: Path) -> None:
     path = tmp_path / "fit.json"
     text = fit.to_json(path)
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
@@ -113,7 +114,7 @@ def test_from_json_names_a_file_that_is_not_there() -> None:
         sw.Fit.from_json("nowhere.json")
 
 
-def test_tidy_holds_full_precision_and_no_p_value_for_a_variance(fit: sw.Fit) -> None:
+def test_tidy_holds_full_precision_and_no_p_value_for_a_variance(fit: MixedFit) -> None:
     tidy = fit.tidy()
     assert tidy["estimate"].iloc[:-1].tolist() == fit.beta.tolist()
     assert tidy["effect"].tolist() == ["fixed"] * 7 + ["random"]
@@ -121,7 +122,7 @@ def test_tidy_holds_full_precision_and_no_p_value_for_a_variance(fit: sw.Fit) ->
     assert ((tidy["lower"] < tidy["estimate"]) | (tidy["effect"] == "random")).all()
 
 
-def test_wald_intervals_use_the_normal_quantile(fit: sw.Fit) -> None:
+def test_wald_intervals_use_the_normal_quantile(fit: MixedFit) -> None:
     """1.959963984540054 is the 97.5 % point of the normal distribution."""
     interval = fit.confint()
     np.testing.assert_allclose(interval["upper"] - fit.coef, 1.959963984540054 * fit.se, rtol=1e-12)
@@ -131,7 +132,7 @@ def test_wald_intervals_use_the_normal_quantile(fit: sw.Fit) -> None:
         fit.confint(method="profile")
 
 
-def test_summary_reads_like_r(fit: sw.Fit) -> None:
+def test_summary_reads_like_r(fit: MixedFit) -> None:
     text = fit.summary()
     assert str(fit) == repr(fit) == text
     for line in (
@@ -144,7 +145,7 @@ def test_summary_reads_like_r(fit: sw.Fit) -> None:
     assert all(len(line) <= 105 for line in text.splitlines())
 
 
-def test_notebooks_get_tables_with_names_escaped(fit: sw.Fit) -> None:
+def test_notebooks_get_tables_with_names_escaped(fit: MixedFit) -> None:
     html = fit._repr_html_()
     assert html.count("<table>") == html.count("</table>") == 3
     assert "I(age^2)" in html
@@ -152,7 +153,7 @@ def test_notebooks_get_tables_with_names_escaped(fit: sw.Fit) -> None:
     assert "I(age &lt; 0)" in odd._repr_html_()
 
 
-def test_rounds_and_sites_say_what_happened(fit: sw.Fit) -> None:
+def test_rounds_and_sites_say_what_happened(fit: MixedFit) -> None:
     rounds = fit.rounds
     assert rounds.index.tolist() == list(range(1, len(rounds) + 1))
     assert np.isnan(rounds["loglik"].iloc[0])
@@ -163,7 +164,7 @@ def test_rounds_and_sites_say_what_happened(fit: sw.Fit) -> None:
     assert fit.sites.loc["data"].tolist() == [1934, 60, 0]
 
 
-def test_zero_variance_is_said_in_words(zero: sw.Fit) -> None:
+def test_zero_variance_is_said_in_words(zero: MixedFit) -> None:
     assert zero.theta_value == 0
     assert zero.verdict.code == "boundary"
     assert "exactly zero" in zero.verdict.text
@@ -171,16 +172,16 @@ def test_zero_variance_is_said_in_words(zero: sw.Fit) -> None:
     assert (zero.ranef() == 0).all().all()
 
 
-def test_a_fit_at_zero_variance_survives_json(zero: sw.Fit) -> None:
+def test_a_fit_at_zero_variance_survives_json(zero: MixedFit) -> None:
     assert sw.Fit.from_json(zero.to_json()).summary() == zero.summary()
 
 
-def test_fits_are_frozen(fit: sw.Fit) -> None:
+def test_fits_are_frozen(fit: MixedFit) -> None:
     with pytest.raises(AttributeError):
         fit.loglik = 0.0  # type: ignore[misc]
 
 
-def test_glance_is_one_row(fit: sw.Fit) -> None:
+def test_glance_is_one_row(fit: MixedFit) -> None:
     glance = fit.glance()
     assert len(glance) == 1
     assert glance["verdict"][0] == "converged"

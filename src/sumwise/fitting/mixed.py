@@ -1,0 +1,163 @@
+"""Fits a mixed model: formula and data in, MixedFit out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from sumwise.data import Contract, DesignBlock, Formula, agree, build, check_groups_disjoint, open_sites
+from sumwise.data.expression import misplaced
+from sumwise.engines.local import LocalEngine
+from sumwise.errors import UsageError
+from sumwise.fitting.options import Options
+from sumwise.fitting.watch import watcher
+from sumwise.loop import Round, run
+from sumwise.maths.newton import Outcome
+from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, State
+from sumwise.models.glmm_messages import Moments, Question
+from sumwise.models.glmm_site import Site
+from sumwise.results.mixed import MixedFit
+from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, SiteRecord, Verdict
+
+LINKS = {"binomial": "logit"}
+"""Families with random effects, and their links."""
+
+ROUGH = 0.01
+"""Quadrature error in log-likelihood, on average over the groups, from which fixed nodes count as too few."""
+
+
+def fit_mixed(formula: Formula, data: Any, options: Options) -> MixedFit:
+    """The fit of a formula with one random intercept.  Raises UsageError, DataError, SiteError."""
+    model = _model(formula, options)
+    sources = open_sites(data)
+    contract = agree(formula, sources, missing=options.missing)
+    blocks = {
+        name: build(formula, contract, source, missing=options.missing, family=options.family)
+        for name, source in sources.items()
+    }
+    check_groups_disjoint(blocks)
+    model = replace(model, columns=contract.names)
+    sites = {name: Site(block) for name, block in blocks.items()}
+    with LocalEngine(sites, options.threads) as engine:
+        records: list[RoundRecord] = []
+        state, _ = run(model, engine, watcher(records, _record, options.progress))
+    estimate = model.finish(state)
+    effects = _effects(model.group, sites, blocks, estimate)
+    return _result(formula, options, contract, estimate, effects, records, blocks)
+
+
+def _model(formula: Formula, options: Options) -> RandomIntercept:
+    """The model that the formula calls for; its columns are not known yet."""
+    for name in ("weights", "decimal"):
+        if getattr(options, name):
+            raise UsageError(
+                f"{name}={getattr(options, name)!r} is not available with random effects; successes out of trials "
+                f"are written cbind(successes, failures)"
+            )
+    if len(formula.bars) != 1:
+        found = "no random effect" if not formula.bars else f"{len(formula.bars)} random-effect terms"
+        raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
+    (bar,) = formula.bars
+    if bar.terms.replace(" ", "") != "1" or not bar.columns:
+        raise misplaced(
+            formula.text,
+            bar.at,
+            f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
+            f"column, or an interaction of columns, a:b.",
+        )
+    return RandomIntercept((), bar.group, options.nodes)
+
+
+def _record(round_: Round, state: State) -> RoundRecord:
+    total = round_.total
+    if isinstance(total, Moments):
+        size = total.columns.digits.size + total.totals.digits.size
+        numbers = len(total.columns.digits) + len(total.totals.digits) + 2
+        return RoundRecord(
+            round_.number, "counts, column sums, group moments", numbers, 4 * size, round_.seconds, None, None
+        )
+    assert isinstance(round_.question, Question)
+    assert state.ascent is not None
+    assert state.moments is not None
+    asked = f"log-likelihood, gradient, Hessian at theta = {round_.question.theta:.6g}"
+    loglik = total.loglik + state.moments.log_choose
+    digits = total.values.digits
+    return RoundRecord(
+        round_.number,
+        asked,
+        len(digits) + len(total.used),
+        4 * digits.size,
+        round_.seconds,
+        loglik,
+        state.ascent.move,
+    )
+
+
+def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock], estimate: Estimate) -> RandomEffects:
+    found: list[tuple[int | str, float, float]] = []
+    for name, site in sites.items():
+        mode, scale = (estimate.theta * values for values in site.modes(estimate.question))
+        found.extend(zip(blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
+    found.sort(key=itemgetter(0))
+    labels, modes, sds = zip(*found, strict=True)
+    return RandomEffects(group, labels, modes, sds)
+
+
+def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
+    move, rough = estimate.move, ""
+    most = max(estimate.nodes, default=0)
+    if estimate.error > 1e-6:
+        asks = (
+            f"a standard deviation between groups of {estimate.theta:.3g} asks for more than {most} quadrature nodes."
+        )
+        if bound is None:
+            asks = f'{most} node{"s" if most > 1 else ""} a group are few here; nodes="auto" takes as many as it needs.'
+        rough = f" The log-likelihood itself is uncertain by {estimate.error:.1g}: {asks}"
+    if estimate.outcome is not Outcome.CONVERGED:
+        stalled = estimate.outcome is Outcome.STALLED
+        why = "no step raised the log-likelihood" if stalled else "the limit of rounds was reached"
+        far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
+        return Verdict("not_converged", f"Not converged ({why}): the estimates {far}.{rough}", move)
+    far = f"Estimates could move by at most {move:.1e} standard errors in another step."
+    if (bound is not None and rough) or estimate.error > ROUGH * estimate.groups:
+        return Verdict("quadrature_limited", f"Converged, but on a rough approximation.{rough} {far}", move)
+    if estimate.theta == 0:
+        zero = (
+            f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ "
+            f"no more than chance makes them, and the fixed effects are those of the regression without (1 | {group})."
+        )
+        return Verdict("boundary", f"{zero} {far}", move)
+    return Verdict("converged", f"Converged. {far}{rough}", move)
+
+
+def _result(
+    formula: Formula,
+    options: Options,
+    contract: Contract,
+    estimate: Estimate,
+    effects: RandomEffects,
+    records: list[RoundRecord],
+    blocks: dict[str, DesignBlock],
+) -> MixedFit:
+    bound = QUADRATURE_BOUND if options.nodes == "auto" else None
+    return MixedFit(
+        formula=formula.text,
+        family=options.family,
+        link=LINKS[options.family],
+        nodes=options.nodes,
+        contract=contract.to_dict(),
+        terms=contract.names,
+        beta=estimate.beta,
+        theta_value=estimate.theta,
+        covariance=estimate.vcov,
+        loglik_value=estimate.loglik,
+        nobs=estimate.rows,
+        effects=effects,
+        verdict=_verdict(estimate, effects.group, bound),
+        quadrature=Quadrature(estimate.nodes, estimate.error, bound),
+        round_records=tuple(records),
+        site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),
+    )

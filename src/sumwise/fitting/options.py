@@ -1,0 +1,35 @@
+"""How a model is to be fitted: the arguments of fit() besides formula and data, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sumwise.errors import UsageError
+
+FAMILIES = ("gaussian", "binomial")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """See fit() for what each of them means.  Raises UsageError where one is out of range."""
+
+    family: str = "gaussian"
+    weights: str | None = None
+    nodes: int | str = "auto"
+    missing: str = "error"
+    decimal: bool | None = None
+    threads: int | None = None
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise UsageError(f"family={self.family!r} is not available; available: {', '.join(map(repr, FAMILIES))}")
+        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+            raise UsageError(f"threads={self.threads!r}: a whole number from 1")
+        if self.weights is not None and not isinstance(self.weights, str):
+            raise UsageError(
+                f'weights are a column of the data, named by a text, or an expression of columns such as "1 / sd^2"; '
+                f"this is a {type(self.weights).__name__}"
+            )
+        if self.decimal not in (None, True, False):
+            raise UsageError(f"decimal={self.decimal!r}: True, False or None")

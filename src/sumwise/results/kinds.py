@@ -1,0 +1,8 @@
+"""The kinds of fits, by the name that `to_json` notes."""
+
+from __future__ import annotations
+
+from sumwise.results.fit import Fit
+from sumwise.results.mixed import MixedFit
+
+KINDS: dict[str, type[Fit]] = {kind.model: kind for kind in (MixedFit,)}
