@@ -33,7 +33,7 @@ const Table* table = table_of(current);
 
 #define API extern "C" __attribute__((visibility("default")))
 /// Raised whenever a signature or a struct changes: library.py refuses a library of another number.
-API int64_t sw_interface() { return 1; }
+API int64_t sw_interface() { return 2; }
 /// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
 API int64_t sw_best_level() { return best_level(); }
 API int64_t sw_level() { return current; }
@@ -52,4 +52,11 @@ API void sw_exp(const double* x, double* out, int64_t n) { table->exp(x, out, n)
 API void sw_log(const double* x, double* out, int64_t n) { table->log(x, out, n); }
 API int64_t sw_aghq(const void* data, const void* query, int64_t first, int64_t last, const void* answer) {
     return table->aghq(data, query, first, last, answer);
+}
+API int64_t sw_gram(const void* columns, int64_t first, int64_t last, void* products) {
+    return table->gram(columns, first, last, products);
+}
+API void sw_combine(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
+                    double* out, int64_t out_pitch) {
+    table->combine(columns, high, low, answers, first, last, out, out_pitch);
 }

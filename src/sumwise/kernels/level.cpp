@@ -1,5 +1,6 @@
 // All kernels, compiled once for each instruction-set level (LEVEL = base, v3, v4); see CMakeLists.txt.
 #include "aghq.hpp"
+#include "products.hpp"
 #include "sums.hpp"
 #include "table.hpp"
 
@@ -45,9 +46,16 @@ int64_t evaluate_aghq(const void* data, const void* query, int64_t first, int64_
     return evaluate(*static_cast<const Packed*>(data), *static_cast<const Query*>(query), first, last,
                     *static_cast<const Answer*>(answer));
 }
+int64_t gram_of(const void* columns, int64_t first, int64_t last, void* products) {
+    return gram(*static_cast<const Columns*>(columns), first, last, *static_cast<Products*>(products));
+}
+void combine_rows(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
+                  double* out, int64_t out_pitch) {
+    combine(*static_cast<const Columns*>(columns), high, low, answers, first, last, out, out_pitch);
+}
 
 }  // namespace
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq};
+extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, combine_rows};

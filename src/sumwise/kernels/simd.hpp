@@ -25,6 +25,8 @@ constexpr int WIDTH = 2;
 constexpr int PARTS = LANES / WIDTH;
 typedef double part __attribute__((vector_size(8 * WIDTH)));
 typedef int64_t ipart __attribute__((vector_size(8 * WIDTH)));
+typedef double part_at __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));    // in memory, at any address
+typedef int64_t ipart_at __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
 
 #define INLINE inline __attribute__((always_inline))
 #define EACH_PART _Pragma("GCC unroll 8") for (int i = 0; i < PARTS; ++i)
@@ -38,8 +40,10 @@ struct alignas(64) lanes {
 struct integers { ipart v[PARTS]; };
 
 INLINE lanes all(double x) { lanes r; EACH_PART for (int j = 0; j < WIDTH; ++j) r.v[i][j] = x; return r; }
-INLINE lanes load(const double* p) { lanes r; memcpy(&r, p, sizeof r); return r; }
-INLINE void store(double* p, lanes a) { memcpy(p, &a, sizeof a); }
+// part by part: compilers copy a whole struct in pieces, by way of the stack
+INLINE lanes load(const double* p) { lanes r; EACH_PART r.v[i] = *(const part_at*)(p + i * WIDTH); return r; }
+INLINE void store(double* p, lanes a) { EACH_PART *(part_at*)(p + i * WIDTH) = a.v[i]; }
+INLINE void store(int64_t* p, integers a) { EACH_PART *(ipart_at*)(p + i * WIDTH) = a.v[i]; }
 
 #define BINARY(op) \
     INLINE lanes operator op(lanes a, lanes b) { lanes r; EACH_PART r.v[i] = a.v[i] op b.v[i]; return r; } \

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import fmpz_mat
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sumwise.kernels import products
 
-ZERO = 1024
-"""The unit's exponent of a column of zeros: above that of any other, so that it gives way in a sum."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Gram:
     """The cross-products of m columns over some rows, exactly.
 
     rows: how many rows are in it.
-    low (m,): column c is a whole multiple of its unit 2^low[c] 10^-decimals[c]; weight_low: weights are whole
-    multiples of 2^weight_low (0 without weights).
+    low, decimals (m,): column c is a whole multiple of its unit 2^low[c] 10^-decimals[c]; weight_low,
+    weight_decimals: the same for the weights (0 without weights).
     entries (m (m + 1) / 2,): the lower triangle, row by row: sum_r w_r x_ri x_rj is
-        entry(i, j) * unit(i) * unit(j) * 2^weight_low.
+        entry(i, j) * unit(i) * unit(j) * weight_unit.
 
     `+` joins the rows of two Grams: associative and commutative, exact.  low is the lowest place that any row
     uses, so equal rows in any split give equal Grams.
@@ -35,6 +35,7 @@ class Gram:
     entries: tuple[int, ...]
     decimals: tuple[int, ...]
     weight_low: int = 0
+    weight_decimals: int = 0
 
     @property
     def columns(self) -> int:
@@ -50,37 +51,43 @@ class Gram:
         """What column c counts in."""
         return Fraction(2) ** self.low[c] / Fraction(10) ** self.decimals[c]
 
+    @property
+    def weight_unit(self) -> Fraction:
+        """What the weights count in; 1 without weights."""
+        return Fraction(2) ** self.weight_low / Fraction(10) ** self.weight_decimals
+
     def fraction(self, i: int, j: int) -> Fraction:
         """sum_r w_r x_ri x_rj"""
-        return self.entry(i, j) * self.unit(i) * self.unit(j) * Fraction(2) ** self.weight_low
+        return self.entry(i, j) * self.unit(i) * self.unit(j) * self.weight_unit
 
     def __add__(self, other: Gram) -> Gram:
         low = tuple(map(min, self.low, other.low))
         decimals = tuple(map(max, self.decimals, other.decimals))
-        weight_low = min(self.weight_low, other.weight_low)
-        one, two = (g._entries_in(low, decimals, weight_low) for g in (self, other))
-        return Gram(self.rows + other.rows, low, tuple(map(int.__add__, one, two)), decimals, weight_low)
+        weight = min(self.weight_low, other.weight_low), max(self.weight_decimals, other.weight_decimals)
+        one, two = (g._in_units(low, decimals, *weight) for g in (self, other))
+        return replace(one, rows=self.rows + other.rows, entries=tuple(map(int.__add__, one.entries, two.entries)))
 
-    def _entries_in(self, low: Sequence[int], decimals: Sequence[int], weight_low: int) -> Sequence[int]:
-        """The entries in finer units."""
-        if (tuple(low), tuple(decimals), weight_low) == (self.low, self.decimals, self.weight_low):
-            return self.entries
+    def _in_units(self, low: tuple[int, ...], decimals: tuple[int, ...], weight_low: int, weight_decimals: int) -> Gram:
+        """The same Gram in units that are as fine or finer."""
+        if (low, decimals, weight_low, weight_decimals) == (
+            self.low,
+            self.decimals,
+            self.weight_low,
+            self.weight_decimals,
+        ):
+            return self
         up = [(1 << (a - b)) * 10 ** (d - e) for a, b, d, e in zip(self.low, low, decimals, self.decimals, strict=True)]
-        whole = 1 << (self.weight_low - weight_low)
+        whole = (1 << (self.weight_low - weight_low)) * 10 ** (weight_decimals - self.weight_decimals)
         factors = (up[i] * up[j] * whole for i in range(self.columns) for j in range(i + 1))
-        return [entry * factor for entry, factor in zip(self.entries, factors, strict=True)]
+        entries = tuple(entry * factor for entry, factor in zip(self.entries, factors, strict=True))
+        return Gram(self.rows, low, entries, decimals, weight_low, weight_decimals)
 
     def minus(self, i: int, j: int) -> Gram:
         """The Gram with column i replaced by column i - column j, and column j taken away."""
         low, decimals = list(self.low), list(self.decimals)
         low[i] = low[j] = min(low[i], low[j])
         decimals[i] = decimals[j] = max(decimals[i], decimals[j])
-        fine = replace(
-            self,
-            low=tuple(low),
-            decimals=tuple(decimals),
-            entries=tuple(self._entries_in(low, decimals, self.weight_low)),
-        )
+        fine = self._in_units(tuple(low), tuple(decimals), self.weight_low, self.weight_decimals)
 
         def entry(a: int, b: int) -> int:
             value = fine.entry(a, b)
@@ -105,27 +112,43 @@ class Gram:
         )
 
     @classmethod
-    def of(cls, columns: Sequence[Floats], weights: Floats | None = None) -> Gram:
-        """The Gram of m columns (n,) float64, with weights (n,) or without."""
-        exact = [[Fraction(float(v)) for v in column] for column in columns]
-        w = None if weights is None else [Fraction(float(v)) for v in weights]
-        low = tuple(_lowest(column) for column in exact)
-        weight_low = 0 if w is None else _lowest(w)
-        whole = [[int(v / Fraction(2) ** a) for v in column] for column, a in zip(exact, low, strict=True)]
-        times = [1] * len(columns[0]) if w is None else [int(v / Fraction(2) ** weight_low) for v in w]
-        entries = tuple(
-            sum(t * a * b for t, a, b in zip(times, whole[i], whole[j], strict=True))
-            for i in range(len(columns))
-            for j in range(i + 1)
-        )
-        return cls(len(columns[0]), low, entries, (0,) * len(columns), weight_low)
+    def of(
+        cls,
+        columns: Sequence[Floats],
+        weights: Floats | None = None,
+        each: Callable[..., Iterable[Any]] = map,
+        pieces: int = 1,
+    ) -> Gram:
+        """The Gram of m columns (n,) float64, with weights (n,) or without.
 
+        each: the map to use over the pieces of the rows, whose number changes no bit.
+        Raises DataError for a value that is not finite.
+        """
+        found = products.gram(columns, weights, each, pieces)
+        *low, weight_low = found.lowest.tolist()
+        weight_low = 0 if weights is None else weight_low
+        pairs = ((i, j) for i in range(len(columns)) for j in range(i + 1))
+        shifts = (low[i] + low[j] + weight_low - found.low for i, j in pairs)
+        entries = tuple(v >> s if s > 0 else v << -s for v, s in zip(found.integers(), shifts, strict=True))
+        return cls(len(columns[0]), tuple(low), entries, (0,) * len(columns), weight_low)
 
-def _lowest(values: Sequence[Fraction]) -> int:
-    """The exponent of the lowest bit that any value uses; ZERO if all are zero."""
-    return min((_exponent(v) for v in values if v), default=ZERO)
-
-
-def _exponent(value: Fraction) -> int:
-    n = value.numerator
-    return (n & -n).bit_length() - value.denominator.bit_length()
+    @classmethod
+    def of_integers(
+        cls,
+        columns: Sequence[Sequence[int]],
+        decimals: Sequence[int],
+        weights: Sequence[int] | None = None,
+        weight_decimals: int = 0,
+    ) -> Gram:
+        """The Gram of m columns of integers: column c is columns[c] 10^-decimals[c], weights likewise."""
+        X = fmpz_mat(len(columns), len(columns[0]), [v for column in columns for v in map(int, column)])
+        W = X
+        if weights is not None:
+            times = list(map(int, weights))
+            W = fmpz_mat(
+                X.nrows(), X.ncols(), [t * int(v) for column in columns for t, v in zip(times, column, strict=True)]
+            )
+        G = X * W.transpose()
+        entries = tuple(int(G[i, j]) for i in range(len(columns)) for j in range(i + 1))
+        low = (0,) * len(columns)
+        return cls(len(columns[0]), low, entries, tuple(decimals), 0, weight_decimals)
