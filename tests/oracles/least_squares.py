@@ -13,7 +13,7 @@ Matrix = list[list[Fraction]]
 
 @dataclass(frozen=True)
 class Solution:
-    """rank; independent: first columns kept; coef (p,): least norm; inverse (p, p): Moore-Penrose inverse of X'WX; rss."""
+    """independent: the first columns kept; coef (p,): least norm; inverse (p, p): Moore-Penrose inverse of X'WX."""
 
     rank: int
     independent: tuple[int, ...]
@@ -47,7 +47,7 @@ def pinv(A: Sequence[Sequence[float]]) -> Matrix:
 def pseudo_inverse(G: Matrix) -> tuple[Matrix, tuple[int, ...]]:
     """G+ of a symmetric matrix G (p, p) and its pivot columns.
 
-    With G = B C, B the pivot columns (p, r) and C the nonzero rows of the reduced echelon form (r, p), both of full rank:
+    G = B C with B the pivot columns (p, r) and C the nonzero rows of the echelon form (r, p), both of full rank:
     G+ = C'(CC')^-1 (B'B)^-1 B'   [MacDuffee; Ben-Israel & Greville 2003, theorem 1.5]
     """
     reduced, pivots = echelon(G)

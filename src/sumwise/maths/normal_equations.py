@@ -44,7 +44,7 @@ class NormalEquations:
         self.columns = tuple(columns)
         self.p = len(self.columns)
         self.unit = [rational(gram.unit(c)) for c in self.columns]
-        self.weight = _weight_unit(gram)
+        self.weight = rational(gram.weight_unit)
         self.whole = self.integers(self.columns, self.columns)
         self.independent, self._known = _independent(self.whole, gram.rows)
         self.dependent = tuple(sorted(set(range(self.p)) - set(self.independent)))
@@ -390,11 +390,3 @@ def _matrix(kind: Callable[..., M], rows: Sequence[Sequence[Any]], columns: int)
 
 def _identity(kind: Callable[..., M], n: int) -> M:
     return kind(n, n, [int(i == j) for i in range(n) for j in range(n)])
-
-
-def _weight_unit(gram: Gram) -> fmpq:
-    """What weights count in: from any column that is not zero."""
-    for c in range(gram.columns):
-        if entry := gram.entry(c, c):
-            return rational(gram.fraction(c, c) / (entry * gram.unit(c) ** 2))
-    return fmpq(1)
