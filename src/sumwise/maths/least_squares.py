@@ -7,7 +7,7 @@ ties, which no ball can settle, are evaluated by the same formula in rationals.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sumwise.errors import DataError
 from sumwise.maths.gram import Gram
-from sumwise.maths.normal_equations import Balls, NormalEquations, Rationals
+from sumwise.maths.normal_equations import NormalEquations
 from sumwise.maths.rounding import (
     fraction,
     nearest,
@@ -31,17 +31,15 @@ from sumwise.maths.rounding import (
     precision,
     rational,
 )
+from sumwise.maths.settling import ENOUGH, Ladder, Place, decide
+from sumwise.maths.solutions import Balls, Rationals
 
 Floats = NDArray[np.float64]
-Place = tuple[int, ...]
 Formula = Callable[[Any, Place], Any]
 """A number from a solution (Balls or Rationals) and a place, in the solution's own numbers."""
 
-FIRST_BITS = 192
-"""Bits of the first attempt: enough for a condition number of 1e16 and 53 bits of result."""
-ENOUGH = 100
-"""Balls good to so many bits that have not settled hold a zero or a tie, and are left to rationals."""
 ENOUGH_FOR_PAIRS = 128
+"""The same for numbers wanted to 106 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class LeastSquares:
         self.rank = self.equations.rank
         self.df = self.rows - self.rank
         self.independent = self.equations.independent
-        self._balls: dict[int, Balls | None] = {}
+        self._ladder = Ladder(lambda bits: Balls(self.equations, self.responses, bits))
 
     @cached_property
     def dependences(self) -> tuple[Dependence, ...]:
@@ -224,9 +222,8 @@ class LeastSquares:
         hi + lo is within 2^-106 of the size of its column, so that leverage is |W x|^2 w.
         """
         out = np.zeros((2, self.rank, self.p))
-        for balls in self._levels(math.inf):
-            with precision(balls.bits):
-                root = balls.root()
+        for balls in self._ladder.up_to(math.inf):
+            root = balls.root_pair()
             if root is not None:
                 out[:, :, list(self.independent)] = root
                 break
@@ -255,29 +252,13 @@ class LeastSquares:
         return self._sign_of(lambda s: s.coef(j, k))
 
     def _sign_of(self, number: Callable[[Any], Any]) -> int:
-        for balls in self._levels(ENOUGH):
+        for balls in self._ladder.up_to(ENOUGH):
             with precision(balls.bits):
                 value = number(balls)
                 if value > 0 or value < 0 or value == 0:
                     return int(value > 0) - int(value < 0)
         value = number(self.rationals)
         return int(value > 0) - int(value < 0)
-
-    def _levels(self, enough: float) -> Iterator[Balls]:
-        """Solutions in balls of rising precision, up to the first that is good to `enough` bits."""
-        bits = FIRST_BITS
-        while True:
-            if bits not in self._balls:
-                try:
-                    self._balls[bits] = Balls(self.equations, self.responses, bits)
-                except ZeroDivisionError:  # singular, as far as these bits can tell
-                    self._balls[bits] = None
-            balls = self._balls[bits]
-            if balls is not None:
-                yield balls
-                if balls.accuracy >= enough:
-                    return
-            bits *= 2
 
     def _decide(
         self,
@@ -289,22 +270,15 @@ class LeastSquares:
         enough: int = ENOUGH,
     ) -> dict[Place, Any]:
         """The rounded numbers at some places."""
-        out: dict[Place, Any] = {}
-        left = list(places)
-        for balls in self._levels(enough) if left else ():
-            with precision(balls.bits):
-                found = {at: settle(formula(balls, at)) for at in left}
-            out |= {at: value for at, value in found.items() if value is not None}
-            left = [at for at in left if at not in out]
-            if not left:
-                break
-        for at in left:
-            try:
-                out[at] = exact(formula(self.rationals, at))
-            except OverflowError:
-                out[at] = math.inf
+        out = decide(
+            self._ladder,
+            places,
+            lambda balls, at: settle(formula(balls, at)),
+            lambda at: exact(formula(self.rationals, at)),
+            enough,
+        )
         for at, value in out.items():
-            if np.any(np.isinf(value)):
+            if math.isinf(value[0] if isinstance(value, tuple) else value):
                 _refuse(name, at)
         return out
 

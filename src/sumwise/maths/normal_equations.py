@@ -1,4 +1,4 @@
-"""The normal equations X'WX b = X'Wy of an exact Gram: rank, dependences, and solutions in balls and in rationals.
+"""The normal equations X'WX b = X'Wy of an exact Gram: their rank and the dependences between columns.
 
 X has p columns and rank r.  The columns that do not depend on earlier ones are kept (P, r of them); the others are
 combinations of them: X = X_P T with T (r, p).  With G = X_P'W X_P and L = T'(TT')^-1 (p, r),
@@ -7,29 +7,23 @@ combinations of them: X = X_P T with T (r, p).  With G = X_P'W X_P and L = T'(TT
 
 [Ben-Israel & Greville 2003, Generalized Inverses, 1.6: full-rank factorization]
 
-All integers are in the units of the Gram's columns; solutions are in the user's.
+All integers are in the units of the Gram's columns; rationals and balls are in the user's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-from flint import arb, arb_mat, fmpq, fmpq_mat, fmpz, fmpz_mat, nmod_mat
-from numpy.typing import NDArray
+from flint import fmpq, fmpq_mat, fmpz, fmpz_mat, nmod_mat
 
+from sumwise.maths.exact_matrices import M, matrix, part, solve
 from sumwise.maths.gram import Gram
-from sumwise.maths.rounding import middle_pair, precision, rational
-
-M = TypeVar("M", arb_mat, fmpq_mat, fmpz_mat)
+from sumwise.maths.rounding import rational
 
 LARGEST_PRIME = (1 << 61) - 1
 """Rank is looked for modulo a prime first; this one is the largest Mersenne prime that fits a word."""
-
-TWO_FLOATS = 2.0**-107
-"""What two floats can resolve of a number."""
 
 
 class NormalEquations:
@@ -61,12 +55,12 @@ class NormalEquations:
 
     def integers(self, rows: Sequence[int], columns: Sequence[int]) -> fmpz_mat:
         """The Gram's integers of these places."""
-        return _matrix(fmpz_mat, [[self.gram.entry(i, j) for j in columns] for i in rows], len(columns))
+        return matrix(fmpz_mat, [[self.gram.entry(i, j) for j in columns] for i in rows], len(columns))
 
     @cached_property
     def kept(self) -> fmpz_mat:
         """G in integers (r, r)."""
-        return self.whole if self.full else _part(self.whole, self.independent, self.independent)
+        return self.whole if self.full else part(self.whole, self.independent, self.independent)
 
     @cached_property
     def kept_unit(self) -> list[fmpq]:
@@ -87,10 +81,12 @@ class NormalEquations:
         """Is the column at this place of the Gram exactly a combination of the p columns, up to rows of weight 0?"""
         if place in self.columns or self.rank == self.gram.rows or not self.gram.entry(place, place):
             return True
-        bordered = [*(self.columns[i] for i in self.independent), place]
-        if nmod_mat(self.integers(bordered, bordered), LARGEST_PRIME).rank() > self.rank:
+        kept = [self.columns[i] for i in self.independent]
+        bordered = self.integers([*kept, place], [*kept, place])
+        if nmod_mat(bordered, LARGEST_PRIME).rank() > self.rank:
             return False  # nonsingular modulo a prime, hence nonsingular
-        return bool(Rationals(self, (place,)).rss(0) == 0)
+        combination = solve(self.kept, self.integers(kept, [place]))
+        return _depends(bordered, range(self.rank), self.rank, [combination[i, 0] for i in range(self.rank)])
 
     @property
     def combination_is_known(self) -> bool:
@@ -105,7 +101,7 @@ class NormalEquations:
             [value * self.unit[d] / unit for d, value in zip(self.dependent, row, strict=True)]
             for unit, row in zip(self.kept_unit, A.tolist(), strict=True)
         ]
-        return _matrix(fmpq_mat, rows, len(self.dependent))
+        return matrix(fmpq_mat, rows, len(self.dependent))
 
     @cached_property
     def estimable(self) -> list[bool]:
@@ -127,204 +123,10 @@ class NormalEquations:
     def lift(self, A: M, inner: M) -> M:
         """L (p, r) from A (r, p - r) and inner = (TT')^-1 = (I + AA')^-1."""
         rows: list[Any] = [None] * self.p
-        for places, part in ((self.independent, inner), (self.dependent, A.transpose() * inner)):
-            for place, row in zip(places, part.tolist(), strict=True):
+        for places, some in ((self.independent, inner), (self.dependent, A.transpose() * inner)):
+            for place, row in zip(places, some.tolist(), strict=True):
                 rows[place] = row
-        return _matrix(type(inner), rows, self.rank)
-
-
-class Rationals:
-    """The exact solution, in rationals."""
-
-    def __init__(self, equations: NormalEquations, responses: Sequence[int]) -> None:
-        self.equations = equations
-        self.responses = tuple(responses)
-        self._columns: dict[int, list[fmpq]] = {}
-
-    @cached_property
-    def _kept_coef(self) -> fmpq_mat:
-        """G^-1 X_P'Wy (r, k)"""
-        e, gram = self.equations, self.equations.gram
-        right = e.integers([e.columns[i] for i in e.independent], self.responses)
-        rows = [
-            [value * rational(gram.unit(y)) / unit for value, y in zip(row, self.responses, strict=True)]
-            for unit, row in zip(e.kept_unit, _solve(e.kept, right).tolist(), strict=True)
-        ]
-        return _matrix(fmpq_mat, rows, len(self.responses))
-
-    @cached_property
-    def _lift(self) -> fmpq_mat:
-        """L (p, r)"""
-        A = self.equations.combination
-        inner = (_identity(fmpq_mat, self.equations.rank) + A * A.transpose()).inv()
-        return self.equations.lift(A, inner)
-
-    @cached_property
-    def _coef(self) -> fmpq_mat:
-        if self.equations.full:
-            return self._kept_coef
-        if not self.equations.rank:
-            return fmpq_mat(self.equations.p, len(self.responses))
-        return self._lift * self._kept_coef
-
-    def coef(self, j: int, k: int) -> fmpq:
-        """b_jk"""
-        return self._coef[j, k]
-
-    def rss(self, k: int) -> fmpq:
-        """y'Wy - b'X'Wy, response k"""
-        return self._rss[k]
-
-    @cached_property
-    def _rss(self) -> list[fmpq]:
-        e, b = self.equations, self._kept_coef
-        explained = [
-            sum((c * b[i, k] for i, c in enumerate(e.products(y))), fmpq(0)) for k, y in enumerate(self.responses)
-        ]
-        return [e.square(y) - part for y, part in zip(self.responses, explained, strict=True)]
-
-    @cached_property
-    def _inverse(self) -> fmpq_mat:
-        """(X'WX)^+ (p, p) where r < p"""
-        e = self.equations
-        if not e.rank:
-            return fmpq_mat(e.p, e.p)
-        inner = [[value / (a * b * e.weight) for value, b in zip(row, e.kept_unit, strict=True)]
-                 for a, row in zip(e.kept_unit, fmpq_mat(e.kept).inv().tolist(), strict=True)]  # fmt: skip
-        return self._lift * fmpq_mat(inner) * self._lift.transpose()
-
-    def inverse(self, i: int, j: int) -> fmpq:
-        """(X'WX)^+_ij"""
-        if not self.equations.full:
-            return self._inverse[i, j]
-        if i not in self._columns and j not in self._columns:
-            self._columns[j] = self._inverse_column(j)
-        return self._columns[j][i] if j in self._columns else self._columns[i][j]
-
-    def _inverse_column(self, j: int) -> list[fmpq]:
-        """Column j of (X'WX)^-1: one solve costs far less than the inverse of a large matrix."""
-        e = self.equations
-        column = _solve(e.kept, fmpz_mat(e.p, 1, [int(i == j) for i in range(e.p)])).tolist()
-        return [value / (unit * e.unit[j] * e.weight) for unit, (value,) in zip(e.unit, column, strict=True)]
-
-
-class Balls:
-    """The solution in balls of `bits` bits.  Raises ZeroDivisionError if these are too few to tell G from a singular
-    matrix.  To be used inside `precision(bits)`.
-    """
-
-    def __init__(self, equations: NormalEquations, responses: Sequence[int], bits: int) -> None:
-        self.equations = equations
-        self.responses = tuple(responses)
-        self.bits = bits
-        with precision(bits):
-            unit = [arb(u) for u in equations.kept_unit]
-            self._kept_inverse = inverse(scaled(arb_mat(equations.kept), unit, [u * equations.weight for u in unit]))
-            self._right = self._products(responses)
-            self._kept_coef = self._kept_inverse * self._right
-            self._lift = None if equations.full else self._lifting()
-            self._coef = self._kept_coef if self._lift is None else self._lift * self._kept_coef
-
-    def _products(self, places: Sequence[int]) -> arb_mat:
-        """X_P'W Z (r, q) with the columns Z at some places of the Gram."""
-        right = [self.equations.products(place) for place in places]
-        rows = [[arb(column[i]) for column in right] for i in range(self.equations.rank)]
-        return _matrix(arb_mat, rows, len(right))
-
-    def _lifting(self) -> arb_mat:
-        """L (p, r)"""
-        e = self.equations
-        if not e.rank:
-            return arb_mat(e.p, 0)
-        if e.combination_is_known:
-            A = arb_mat(e.combination)
-        else:  # the rationals may be long
-            A = self._kept_inverse * self._products([e.columns[d] for d in e.dependent])
-        inner = inverse(_identity(arb_mat, e.rank) + A * A.transpose())
-        return e.lift(A, inner)
-
-    def coef(self, j: int, k: int) -> arb:
-        """b_jk"""
-        return self._coef[j, k]
-
-    def rss(self, k: int) -> arb:
-        """y'Wy - b'X'Wy, response k"""
-        return self._rss[k]
-
-    @cached_property
-    def _rss(self) -> list[arb]:
-        out = []
-        for k, y in enumerate(self.responses):
-            explained = sum((self._right[i, k] * self._kept_coef[i, k] for i in range(self.equations.rank)), arb(0))
-            left = arb(self.equations.square(y)) - explained
-            out.append(arb(0) if left.contains(0) and self.equations.explains(y) else left)
-        return out
-
-    @cached_property
-    def _inverse(self) -> arb_mat:
-        with precision(self.bits):
-            return (
-                self._kept_inverse if self._lift is None else self._lift * self._kept_inverse * self._lift.transpose()
-            )
-
-    def inverse(self, i: int, j: int) -> arb:
-        """(X'WX)^+_ij"""
-        return self._inverse[max(i, j), min(i, j)]
-
-    def root(self) -> NDArray[np.float64] | None:
-        """(2, r, r): hi and lo of the lower triangular W with W'W = G^-1, None if they are not yet good to 2^-106 of
-        the size of their column, sqrt((G^-1)_jj).
-
-        Row k of W, from the last: W_k. = H_k. / sqrt(H_kk), and H loses W_k.' W_k. (Cholesky from the other end).
-        """
-        r = self.equations.rank
-        H = [np.array(row[: i + 1], dtype=object) for i, row in enumerate(self._kept_inverse.tolist())]
-        size = [H[j][j].sqrt() for j in range(r)]
-        out = np.zeros((2, r, r))
-        for k in range(r - 1, -1, -1):
-            if not H[k][k] > 0:
-                return None
-            w = H[k] / H[k][k].sqrt()
-            for i in range(k):
-                H[i] = H[i] - w[i] * w[: i + 1]
-            for j in range(k + 1):
-                if not w[j].rad() < size[j] * TWO_FLOATS:
-                    return None
-                out[:, k, j] = middle_pair(w[j])
-        return out
-
-    @cached_property
-    def accuracy(self) -> int:
-        """Bits that the diagonal of the inverse and the residual sums of squares are good to, the worst of them.
-        They are positive (or known to be zero), and set the size of everything else.
-        """
-        with precision(self.bits):
-            positive = [self._inverse[j, j] for j in range(self.equations.p)]
-            positive += [self.rss(k) for k in range(len(self.responses))]
-            return min((value.rel_accuracy_bits() for value in positive if value != 0), default=self.bits)
-
-
-def inverse(M: arb_mat) -> arb_mat:
-    """The inverse of a symmetric positive definite matrix.  Rows and columns are first scaled by powers of two to a
-    diagonal between 1/2 and 2, so that units cost no precision.
-    """
-    if not M.nrows():
-        return M
-    size = [_half_exponent(M[i, i]) for i in range(M.nrows())]
-    scale = [arb((1, -e)) for e in size]
-    return scaled(scaled(M, scale, scale).inv(), scale, scale)
-
-
-def scaled(M: arb_mat, left: Sequence[arb], right: Sequence[arb]) -> arb_mat:
-    """diag(left) M diag(right)"""
-    rows = [[x * a * b for x, b in zip(row, right, strict=True)] for a, row in zip(left, M.tolist(), strict=True)]
-    return _matrix(arb_mat, rows, len(right))
-
-
-def _half_exponent(value: arb) -> int:
-    """About log2 sqrt(value), whole."""
-    digits, exponent = value.mid().man_exp()
-    return (digits.bit_length() + int(exponent)) // 2
+        return matrix(type(inner), rows, self.rank)
 
 
 def _independent(G: fmpz_mat, rows: int) -> tuple[tuple[int, ...], fmpq_mat | None]:
@@ -366,27 +168,4 @@ def _depends(G: fmpz_mat, kept: Sequence[int], d: int, combination: Sequence[fmp
 
 def _combination(G: fmpz_mat, kept: Sequence[int], others: Sequence[int]) -> fmpq_mat:
     """G_PP^-1 G_PR (r, p - r), in units of the Gram."""
-    return _solve(_part(G, kept, kept), _part(G, kept, others))
-
-
-def _solve(G: fmpz_mat, right: fmpz_mat) -> fmpq_mat:
-    """G^-1 right"""
-    if not G.nrows() or not right.ncols():
-        return fmpq_mat(G.nrows(), right.ncols())
-    solution = G.solve(right)
-    assert isinstance(solution, fmpq_mat)
-    return solution
-
-
-def _part(G: fmpz_mat, rows: Sequence[int], columns: Sequence[int]) -> fmpz_mat:
-    table = G.tolist()
-    return _matrix(fmpz_mat, [[table[i][j] for j in columns] for i in rows], len(columns))
-
-
-def _matrix(kind: Callable[..., M], rows: Sequence[Sequence[Any]], columns: int) -> M:
-    """A flint matrix; the number of columns is said, because there may be no row to count them in."""
-    return kind(len(rows), columns, [value for row in rows for value in row])
-
-
-def _identity(kind: Callable[..., M], n: int) -> M:
-    return kind(n, n, [int(i == j) for i in range(n) for j in range(n)])
+    return solve(part(G, kept, kept), part(G, kept, others))
