@@ -67,8 +67,8 @@ def check_columns_finite(site: str, columns: Mapping[str, Values], rows: np.ndar
     for name, values in columns.items():
         if values.kind == "number" and values.values.dtype.kind == "f" and not all_finite(values.values):
             bad = ~np.isfinite(values.values)
-            where = _where(bad, rows, values.values)
-            raise DataError(f"Site '{site}', column '{name}': {where}. Infinite values cannot be fitted; mend them.")
+            found = where(bad, rows, values.values)
+            raise DataError(f"Site '{site}', column '{name}': {found}. Infinite values cannot be fitted; mend them.")
 
 
 def check_result_finite(
@@ -84,8 +84,8 @@ def check_result_finite(
     first = int(np.argmax(bad))
     of = ", ".join(f"{name} = {values.values[first]}" for name, values in inputs.items() if values.kind == "number")
     fault = f"Site '{site}': '{text}' is infinite or undefined, as log(0), log(-1) and 1/0 are"
-    where = _where(bad, rows, result) + (f" ({of})" if of else "")
-    raise DataError(f"{fault}: {where}. Change the formula or these rows.")
+    found = where(bad, rows, result) + (f" ({of})" if of else "")
+    raise DataError(f"{fault}: {found}. Change the formula or these rows.")
 
 
 def check_sizes(site: str, x: tuple[np.ndarray, ...], columns: tuple[str, ...]) -> None:
@@ -100,6 +100,12 @@ def check_sizes(site: str, x: tuple[np.ndarray, ...], columns: tuple[str, ...]) 
             )
 
 
+def check_family(family: str) -> None:
+    """Raises UsageError for an unknown family."""
+    if family not in DOMAINS:
+        raise UsageError(f"Unknown family '{family}'. Known are: {', '.join(sorted(DOMAINS))}.")
+
+
 def check_response(
     family: str,
     site: str,
@@ -108,24 +114,22 @@ def check_response(
     failures: np.ndarray | None,
     rows: np.ndarray | None,
 ) -> None:
-    """Raises DataError where a response lies outside the family's domain, UsageError for an unknown family.
+    """Raises DataError where a response lies outside the family's domain.
 
     text: the response as written; successes, failures (n,) float64; failures is None for a single response.
     """
-    if family not in DOMAINS:
-        raise UsageError(f"Unknown family '{family}'. Known are: {', '.join(sorted(DOMAINS))}.")
     DOMAINS[family](site, text, successes, failures, rows)
 
 
 def _binomial(
     site: str, text: str, successes: np.ndarray, failures: np.ndarray | None, rows: np.ndarray | None
 ) -> None:
-    where = f"Site '{site}', response '{text}':"
+    place = f"Site '{site}', response '{text}':"
     if failures is None:
         bad = (successes != 0) & (successes != 1)
         if bad.any():
             hint = "Write cbind(successes, failures) for counts, (y == 2) for another coding."
-            raise DataError(f"{where} a binomial response is 0 or 1; {_where(bad, rows, successes)}. {hint}")
+            raise DataError(f"{place} a binomial response is 0 or 1; {where(bad, rows, successes)}. {hint}")
         return
     for name, counts in (("successes", successes), ("failures", failures)):
         for bad, fault in ((counts < 0, "negative"), (counts != np.rint(counts), "not whole numbers")):
@@ -133,16 +137,17 @@ def _binomial(
                 excess = name == "failures" and fault == "negative"
                 why = " (more successes than trials)" if excess else ""
                 hint = "Write cbind(successes, failures), or cbind(successes, size - successes)."
-                raise DataError(f"{where} {name} are {fault}{why}; {_where(bad, rows, counts)}. {hint}")
+                raise DataError(f"{place} {name} are {fault}{why}; {where(bad, rows, counts)}. {hint}")
 
 
 DOMAINS: dict[str, Callable[[str, str, np.ndarray, np.ndarray | None, np.ndarray | None], None]] = {
     "binomial": _binomial,
+    "gaussian": lambda *_: None,  # any number will do, and finite they are by now
 }
 """Family name -> check of its response."""
 
 
-def _where(bad: np.ndarray, rows: np.ndarray | None, values: np.ndarray) -> str:
+def where(bad: np.ndarray, rows: np.ndarray | None, values: np.ndarray) -> str:
     """ "3 of 56 rows, the first is row 17 (counted from 1) with value inf" """
     first = int(np.argmax(bad))
     row = 1 + (first if rows is None else int(rows[first]))

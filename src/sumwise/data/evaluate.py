@@ -43,7 +43,7 @@ _ARITHMETIC: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "*": np.multiply,
     "/": np.divide,
 }
-_TRUTH: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+TRUTH: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "==": np.equal,
     "!=": np.not_equal,
     "<": np.less,
@@ -94,7 +94,7 @@ def kind_of(expression: Expression, kinds: Mapping[str, str], text: str) -> str:
             for side, kind in zip((left, right), sides, strict=True):
                 _need_number(side, kind, text)
             if operator == "^":
-                _exponent(right, text)
+                exponent_of(right, text)
             return "number" if operator in _ARITHMETIC or operator == "^" else "boolean"
     return "number"
 
@@ -114,7 +114,7 @@ def _is_text_test(left: Expression, right: Expression, sides: list[str]) -> bool
     )
 
 
-def _exponent(expression: Expression, text: str) -> float:
+def exponent_of(expression: Expression, text: str) -> float:
     """The value of a written exponent: a whole number up to 64, or 0.5, perhaps with a minus sign."""
     match expression:
         case Number(value=value):
@@ -152,7 +152,7 @@ def evaluate(
         case Prefix(operator=operator, operand=operand):
             inner = evaluate(operand, columns, learned, text)
             if operator == "!":
-                return _TRUTH["=="](inner, np.array(0))
+                return TRUTH["=="](inner, np.array(0))
             return -_float(inner) if operator == "-" else _float(inner)
         case Binary():
             return _binary(expression, columns, learned, text)
@@ -164,17 +164,17 @@ def _binary(
 ) -> np.ndarray:
     operator, left, right = expression.operator, expression.left, expression.right
     if isinstance(left, Text) or isinstance(right, Text):
-        return _same_text(expression, columns)
+        return same_text(expression, columns)
     a = evaluate(left, columns, learned, text)
     if operator == "^":
-        return _power(_float(a), _exponent(right, text))
+        return _power(_float(a), exponent_of(right, text))
     b = evaluate(right, columns, learned, text)
     if operator in _ARITHMETIC:
         return _ARITHMETIC[operator](_float(a), _float(b))
-    return _TRUTH[operator](a, b)
+    return TRUTH[operator](a, b)
 
 
-def _same_text(expression: Binary, columns: Mapping[str, Values]) -> np.ndarray:
+def same_text(expression: Binary, columns: Mapping[str, Values]) -> np.ndarray:
     """column == "text": the labels are compared, once each, not the rows."""
     column, wanted = expression.left, expression.right
     if isinstance(column, Text):

@@ -64,10 +64,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number written in the formula."""
+    """A number written in the formula.  text: as written, for exact decimals; empty: its shortest decimal."""
 
     value: float
     at: int = field(compare=False)
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class ExpressionParser:
         token = self.tokens[self.at]
         self.at += 1
         if token.kind == "number":
-            return Number(float(token.value), token.start)
+            return Number(float(token.value), token.start, token.value)
         if token.kind == "text":
             return Text(token.value, token.start)
         if token.kind == "name":

@@ -106,7 +106,7 @@ def parse(text: str) -> Formula:
     """
     text = "".join(" " if character.isspace() else character for character in text)
     tokens = tokenize(text)
-    _check_brackets(text, tokens)
+    check_brackets(text, tokens)
     tildes = [i for i, token in enumerate(tokens) if token.value == "~" and token.kind == "operator"]
     if not tildes:
         raise misplaced(text, len(text), "A formula needs a '~' between the response and the terms.")
@@ -119,7 +119,7 @@ def parse(text: str) -> Formula:
     return _Terms(text, right).formula(response)
 
 
-def _check_brackets(text: str, tokens: Sequence[Token]) -> None:
+def check_brackets(text: str, tokens: Sequence[Token]) -> None:
     """Raises UsageError at a bracket without its partner."""
     opened: list[Token] = []
     for token in tokens:
@@ -138,7 +138,7 @@ def _response(text: str, tokens: Sequence[Token]) -> Response:
     end = tokens[-1].start
     if len(tokens) == 1:
         raise misplaced(text, end, "No response to the left of '~'.")
-    expression = _whole(text, tokens)
+    expression = whole(text, tokens)
     if not any(isinstance(part, Column) for part in walk(expression)):
         raise misplaced(text, tokens[0].start, "The response names no column of the data.")
     written = text[tokens[0].start : tokens[-2].stop]
@@ -147,11 +147,11 @@ def _response(text: str, tokens: Sequence[Token]) -> Response:
     else:
         response = Response(written, expression, None)
     for part in (response.successes, *((response.failures,) if response.failures else ())):
-        _check_calls(text, part)
+        check_calls(text, part)
     return response
 
 
-def _whole(text: str, tokens: Sequence[Token]) -> Expression:
+def whole(text: str, tokens: Sequence[Token]) -> Expression:
     """The expression that all tokens (the last is `end`) make together."""
     parser = ExpressionParser(text, tokens)
     expression = parser.expression()
@@ -160,7 +160,7 @@ def _whole(text: str, tokens: Sequence[Token]) -> Expression:
     return expression
 
 
-def _check_calls(text: str, expression: Expression, *, outermost: bool = False) -> None:
+def check_calls(text: str, expression: Expression, *, outermost: bool = False) -> None:
     """Raises UsageError for a call that has no meaning where it stands."""
     for part in walk(expression):
         if not isinstance(part, Call):
@@ -241,10 +241,10 @@ class _Terms:
         )
 
     def _offset(self, item: Sequence[Token]) -> Expression:
-        call = _whole(self.text, item)
+        call = whole(self.text, item)
         if not (isinstance(call, Call) and call.function == "offset"):
             raise misplaced(self.text, item[0].start, "offset() must stand alone between '+' signs.")
-        _check_calls(self.text, call.arguments[0])
+        check_calls(self.text, call.arguments[0])
         return call.arguments[0]
 
     def _algebra(self, item: Sequence[Token], atoms: dict[Expression, Atom]) -> Iterator[str]:
@@ -302,7 +302,7 @@ class _Terms:
             fault = "'.' (all other columns) is not supported; name the columns."
             raise misplaced(self.text, first.start, fault)
         expression = parser.expression(binding=99)
-        _check_calls(self.text, expression, outermost=True)
+        check_calls(self.text, expression, outermost=True)
         written = self.text[first.start : parser.tokens[parser.at - 1].stop].strip("`")
         atoms.setdefault(expression, Atom(written, expression))
         return f"v{list(atoms).index(expression)}"

@@ -1,6 +1,6 @@
 """Sources: one named table per site, read column by column.
 
-A table is a pandas frame, anything with Arrow's C stream (polars, Arrow), or CSV or Parquet files.
+A table is a pandas frame, anything with Arrow's C stream (polars, Arrow), or CSV, Parquet or plain text files.
 """
 
 from __future__ import annotations
@@ -14,36 +14,48 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from sumwise.data.values import TEXTS, Values, from_arrow, from_pandas
+from sumwise.data.text_files import TextFile, comma_separated, read_texts, space_separated, stacked
+from sumwise.data.values import TEXTS, Values, from_arrow, from_pandas, number_from_text, with_decimals
 from sumwise.errors import DataError, SiteError, UsageError
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
+_TEXT = (".dat", ".txt")
 _ACCEPTED = (
-    "a pandas, polars or Arrow table, the path of a CSV or Parquet file (or a pattern such as 'data/*.csv', "
+    "a pandas, polars or Arrow table, the path of a CSV, Parquet or text file (or a pattern such as 'data/*.csv', "
     "or a list of paths), or a mapping {site name: any of these}"
 )
 
+Reader = Callable[[list[str], Collection[str]], dict[str, Values]]
+"""read(columns, as_text): the columns; a table without types (CSV) gives those in as_text as text."""
+
 
 class Source:
-    """The rows of one site.  Columns are read when asked for, once, and numbers of a frame are not copied."""
+    """The rows of one site, in the same order at every reading.
 
-    __slots__ = ("_cache", "_read", "name", "names")
+    Columns are read when asked for, once, and numbers of a frame are not copied.   decimal: whether numbers are kept
+    as the exact decimals they are written in.
+    """
 
-    def __init__(
-        self, name: str, names: Sequence[str], read: Callable[[list[str], Collection[str]], dict[str, Values]]
-    ) -> None:
-        """read(columns, as_text): the columns; a table without types (CSV) gives those in as_text as text."""
+    __slots__ = ("_cache", "_numbers", "_read", "decimal", "name", "names")
+
+    def __init__(self, name: str, names: Sequence[str], read: Reader, *, decimal: bool = False) -> None:
         self.name = name
         self.names = tuple(names)
+        self.decimal = decimal
         self._read = read
         self._cache: dict[str, Values] = {}
+        self._numbers: dict[str, Values | None] = {}
 
-    def read(self, columns: Sequence[str], *, as_text: Collection[str] = ()) -> dict[str, Values]:
-        """The columns asked for.  as_text: those that are text at other sites; a CSV's "1" is text there too.
+    def read(
+        self, columns: Sequence[str], *, as_text: Collection[str] = (), as_number: Collection[str] = ()
+    ) -> dict[str, Values]:
+        """The columns asked for.
+
+        as_text: those that are text at other sites; a CSV's "1" is text there too.   as_number: those that the formula
+        calculates with: if decimals are kept, texts that are all numbers are numbers there.
 
         Raises SiteError for a column that the site lacks, DataError for one whose values have no common type.
         """
@@ -55,44 +67,58 @@ class Source:
         unread = [c for c in columns if c not in self._cache or (c in as_text and self._cache[c].kind not in TEXTS)]
         if unread:
             self._cache.update(self._read(unread, as_text))
-        return {column: self._cache[column] for column in columns}
+        read = {column: self._cache[column] for column in columns}
+        if self.decimal:
+            for column in set(as_number) & read.keys() - set(as_text):
+                read[column] = self._as_number(column) or read[column]
+        return read
+
+    def _as_number(self, column: str) -> Values | None:
+        if column not in self._numbers:
+            self._numbers[column] = number_from_text(self._cache[column])
+        return self._numbers[column]
 
 
-def open_sites(data: object) -> dict[str, Source]:
+def open_sites(data: object, decimal: bool | None = None) -> dict[str, Source]:
     """One source per site.
 
     data: a table, a path, a pattern or a list of paths (all make one site, "data"), or {site: any of these}.
+    decimal: True keeps numbers as the exact decimals that the file holds, or as the shortest decimals that read back to
+    the floats of a frame; False takes the nearest floats; None keeps them exact for text files (.dat, .txt) alone.
+    Columns of a decimal type are exact always.
 
     Raises UsageError for anything else, and for a path that leads to no file.
     """
+    if decimal not in (None, True, False):
+        raise UsageError(f"decimal is True, False or None, not {decimal!r}.")
     if not isinstance(data, Mapping):
-        return {"data": _open("data", data)}
+        return {"data": _open("data", data, decimal)}
     if not data:
         raise UsageError(f"No sites: the mapping of sites is empty. data is {_ACCEPTED}.")
-    return {str(name): _open(str(name), table) for name, table in data.items()}
+    return {str(name): _open(str(name), table, decimal) for name, table in data.items()}
 
 
-def _open(name: str, data: Any) -> Source:
+def _open(name: str, data: Any, decimal: bool | None) -> Source:
     if isinstance(data, Source):
         return data
     if isinstance(data, pd.DataFrame):
-        return _frame(name, data)
+        return _frame(name, data, bool(decimal))
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
         try:
-            return _arrow(name, pa.table(data))
+            return _arrow(name, pa.table(data), bool(decimal))
         except (pa.ArrowException, TypeError) as error:
             raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.") from error
     if isinstance(data, (str, os.PathLike)):
-        return _files(name, _paths(name, os.fspath(data)))
+        return _files(name, _paths(name, os.fspath(data)), decimal)
     is_list = isinstance(data, (list, tuple)) and len(data) > 0
     if is_list and all(isinstance(item, (str, os.PathLike)) for item in data):
-        return _files(name, [path for item in data for path in _paths(name, os.fspath(item))])
+        return _files(name, [path for item in data for path in _paths(name, os.fspath(item))], decimal)
     is_column = is_list or isinstance(data, (np.ndarray, pd.Series))
     hint = " For a dict of columns write pandas.DataFrame(columns)." if is_column else ""
     raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.{hint}")
 
 
-def _frame(name: str, frame: pd.DataFrame) -> Source:
+def _frame(name: str, frame: pd.DataFrame, decimal: bool) -> Source:
     by_name = {str(column): column for column in frame.columns}
 
     def convert(column: str) -> Values:
@@ -105,14 +131,25 @@ def _frame(name: str, frame: pd.DataFrame) -> Source:
     def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
         return {column: convert(column) for column in columns}
 
-    return Source(name, [str(column) for column in frame.columns], read)
+    return Source(name, [str(column) for column in frame.columns], _kept(read, decimal), decimal=decimal)
 
 
-def _arrow(name: str, table: pa.Table) -> Source:
+def _kept(read: Reader, decimal: bool) -> Reader:
+    """The reader, with its floats as decimals where those are kept."""
+    if not decimal:
+        return read
+
+    def exactly(columns: list[str], as_text: Collection[str]) -> dict[str, Values]:
+        return {column: with_decimals(values) for column, values in read(columns, as_text).items()}
+
+    return exactly
+
+
+def _arrow(name: str, table: pa.Table, decimal: bool) -> Source:
     def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
         return {column: _from_field(table, column) for column in columns}
 
-    return Source(name, table.column_names, read)
+    return Source(name, table.column_names, _kept(read, decimal), decimal=decimal)
 
 
 def _from_field(table: pa.Table, column: str) -> Values:
@@ -132,38 +169,52 @@ def _paths(name: str, text: str) -> list[str]:
     return found
 
 
-def _files(name: str, paths: Sequence[str]) -> Source:
+def _files(name: str, paths: Sequence[str], decimal: bool | None) -> Source:
     """All files of a site as one table.
 
     Raises SiteError if their columns differ, UsageError for other formats.
     """
     formats = {_format(name, path) for path in paths}
     if len(formats) > 1:
-        raise UsageError(f"Site '{name}': CSV and Parquet files are mixed; give one kind, or one site each.")
-    header = _csv_names if formats == {"csv"} else _parquet_names
-    names = header(name, paths[0])
-    for path in paths[1:]:
-        if set(header(name, path)) != set(names):
-            differ = ", ".join(sorted(set(header(name, path)) ^ set(names)))
-            raise SiteError(f"Site '{name}': files {paths[0]} and {path} differ in columns: {differ}.")
-    if formats == {"parquet"}:
-        return Source(name, names, lambda columns, _: _read_parquet(name, paths, columns))
-    return Source(name, names, lambda columns, as_text: _read_csv(name, paths, columns, set(as_text)))
+        mixed = " and ".join(sorted(formats))
+        raise UsageError(f"Site '{name}': {mixed} files are mixed; give one kind, or one site each.")
+    (kind,) = formats
+    if kind == "Parquet":
+        names = _same_names(name, {path: _parquet_names(name, path) for path in paths})
+
+        def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
+            return _read_parquet(name, paths, columns)
+
+        return Source(name, names, _kept(read, bool(decimal)), decimal=bool(decimal))
+    opened = space_separated if kind == "text" else comma_separated
+    texts = [opened(name, path) for path in paths]
+    names = _same_names(name, {text.path: text.names for text in texts})
+    return _text_source(name, names, texts, kind == "text" if decimal is None else decimal)
+
+
+def _text_source(name: str, names: Sequence[str], texts: Sequence[TextFile], decimal: bool) -> Source:
+    def read(columns: list[str], as_text: Collection[str]) -> dict[str, Values]:
+        return read_texts(name, texts, columns, set(as_text), decimal=decimal)
+
+    return Source(name, names, read, decimal=decimal)
+
+
+def _same_names(name: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """The columns that all files {path: columns} have, in the order of the first."""
+    (first, expected), *others = names.items()
+    for path, found in others:
+        if set(found) != set(expected):
+            differ = ", ".join(sorted(set(found) ^ set(expected)))
+            raise SiteError(f"Site '{name}': files {first} and {path} differ in columns: {differ}.")
+    return expected
 
 
 def _format(name: str, path: str) -> str:
-    for ends, kind in ((_CSV, "csv"), (_PARQUET, "parquet")):
+    for ends, kind in ((_CSV, "CSV"), (_PARQUET, "Parquet"), (_TEXT, "text")):
         if path.lower().endswith(ends):
             return kind
-    raise UsageError(f"Site '{name}': '{path}' is no CSV or Parquet file (known ends: {', '.join(_CSV + _PARQUET)}).")
-
-
-def _csv_names(name: str, path: str) -> list[str]:
-    try:
-        with pacsv.open_csv(path) as reader:
-            return list(reader.schema.names)
-    except pa.ArrowInvalid as error:
-        raise SiteError(f"Site '{name}': {path} cannot be read as CSV: {error}.") from error
+    known = ", ".join(_CSV + _PARQUET + _TEXT)
+    raise UsageError(f"Site '{name}': '{path}' is no CSV, Parquet or text file (known ends: {known}).")
 
 
 def _parquet_names(name: str, path: str) -> list[str]:
@@ -175,36 +226,5 @@ def _parquet_names(name: str, path: str) -> list[str]:
 
 def _read_parquet(name: str, paths: Sequence[str], columns: list[str]) -> dict[str, Values]:
     tables = [pq.ParquetFile(path).read(columns=columns) for path in paths]
-    table = _stacked(name, paths, tables)
+    table = stacked(name, tables)
     return {column: _from_field(table, column) for column in columns}
-
-
-def _read_csv(name: str, paths: Sequence[str], columns: list[str], as_text: set[str]) -> dict[str, Values]:
-    """Reads until the files agree: a column that is text in one of them is read as text in all."""
-    while True:
-        options = pacsv.ConvertOptions(
-            include_columns=columns,
-            column_types={column: pa.string() for column in as_text},
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        try:
-            tables = [pacsv.read_csv(path, convert_options=options) for path in paths]
-        except pa.ArrowInvalid as error:
-            raise SiteError(f"Site '{name}': a CSV file cannot be read: {error}.") from error
-        texts = {c for c in columns if any(pa.types.is_string(table.schema.field(c).type) for table in tables)}
-        if all(_is_text_or_null(table.schema.field(c).type) for table in tables for c in texts):
-            stacked = _stacked(name, paths, tables)
-            return {column: from_arrow(stacked[column]) for column in columns}
-        as_text |= texts
-
-
-def _is_text_or_null(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_null(kind))
-
-
-def _stacked(name: str, paths: Sequence[str], tables: list[pa.Table]) -> pa.Table:
-    try:
-        return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
-    except pa.ArrowException as error:
-        raise SiteError(f"Site '{name}': its {len(paths)} files differ in the types of a column: {error}.") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from sumwise.data.decimal_text import from_decimal_objects, from_floats, from_text
+from sumwise.data.decimals import Decimals
 
 BLOCK = 8192
 """Rows handled at a time: columns may be views of a row-wise table, where one cache line holds several."""
@@ -27,6 +30,7 @@ class Values:
     or the booleans; or int codes into `labels`, -1 where missing.
     labels: the texts or categories, each once.
     missing (n,) bool, or None where a missing value is NaN or code -1.
+    exact: the numbers as decimals, where those are kept; `values` then holds the nearest float64, or integers.
     """
 
     kind: str
@@ -34,6 +38,7 @@ class Values:
     values: np.ndarray
     labels: tuple[Any, ...] = ()
     missing: np.ndarray | None = None
+    exact: Decimals | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,7 +46,8 @@ class Values:
     def take(self, keep: np.ndarray) -> Values:
         """The rows where keep (n,) bool is true."""
         missing = None if self.missing is None else self.missing[keep]
-        return Values(self.kind, self.type, self.values[keep], self.labels, missing)
+        exact = None if self.exact is None else self.exact.take(keep)
+        return Values(self.kind, self.type, self.values[keep], self.labels, missing, exact)
 
     def absent(self) -> np.ndarray | None:
         """(n,) bool, true where the value is missing; None where none is."""
@@ -75,6 +81,35 @@ def as_kind(values: Values, kind: str) -> Values:
     return values
 
 
+def with_decimals(values: Values) -> Values:
+    """Floating-point numbers with the shortest decimals that read back to them; anything else as it is."""
+    if values.kind != "number" or values.exact is not None or values.values.dtype.kind != "f":
+        return values
+    exact = from_floats(values.values)
+    if values.values.dtype == np.float64:
+        return replace(values, exact=exact)
+    # the decimal 0.1 that a float32 prints is nearer to another float64 than the float32 itself
+    finite = np.isfinite(values.values)
+    return replace(values, exact=exact, values=np.where(finite, exact.nearest(), values.values.astype(np.float64)))
+
+
+def number_from_text(values: Values) -> Values | None:
+    """A column of texts that are all numbers, as exact decimals; None for any other."""
+    if values.kind != "text" or not values.labels:
+        return None
+    read = from_text(pa.array([*values.labels, None], pa.string()))  # code -1 picks the null
+    if read is None:
+        return None
+    exact, nearest = read
+    return Values("number", values.type, nearest[values.values], exact=exact.take(values.values))
+
+
+def decimal_from_arrow(array: pa.ChunkedArray, type_: str) -> Values | None:
+    """A column of texts or decimal numbers, as exact decimals; None if some text is no number."""
+    read = from_text(array.cast(pa.string()))
+    return None if read is None else Values("number", type_, read[1], exact=read[0])
+
+
 def _are_numbers(labels: tuple[Any, ...]) -> bool:
     return all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in labels)
 
@@ -97,6 +132,8 @@ def from_pandas(series: pd.Series[Any]) -> Values:
         return Values("number", str(dtype), series.to_numpy())
     if isinstance(dtype, np.dtype) and dtype.kind == "b":
         return Values("boolean", "bool", series.to_numpy())
+    if isinstance(dtype, np.dtype) and dtype.kind == "O" and (read := from_decimal_objects(series)):
+        return Values("number", "decimal", read[1], exact=read[0])
     array = pa.array(series, from_pandas=True)
     return from_arrow(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
 
@@ -116,6 +153,8 @@ def from_arrow(array: pa.ChunkedArray, *, declared: bool = True) -> Values:
         return Values("boolean" if pa.types.is_boolean(kind) else "number", str(kind), filled.to_numpy(), (), missing)
     if pa.types.is_floating(kind):
         return Values("number", str(kind), array.to_numpy())
+    if pa.types.is_decimal(kind) and (decimal := decimal_from_arrow(array, str(kind))):
+        return decimal
     nothing = np.full(len(array), np.nan)
     return Values("empty" if pa.types.is_null(kind) else "unsupported", str(kind), nothing)
 

@@ -1,0 +1,234 @@
+"""How far the design may be off because its inputs are only good to their last printed digit.
+
+A column printed with s decimals is good to half a unit of the last: 0.5 * 10^-s.  What a formula makes of it, I(x^2) or
+log(x), is worked out again with the column moved up and down by that much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.data.columns import Numbers, Variable, choices, multiplied, variables
+from sumwise.data.contract import Contract, check_response_form
+from sumwise.data.decimal_text import few_decimals
+from sumwise.data.evaluate import evaluate
+from sumwise.data.expression import FACTORS, Call, Column, Expression, suggest
+from sumwise.data.formula import Formula
+from sumwise.data.roles import calculated, column_names, used_columns
+from sumwise.data.source import Source
+from sumwise.data.table import Table, complete_table
+from sumwise.data.terms import Product
+from sumwise.data.values import Values
+from sumwise.data.weights import parse_weights
+from sumwise.errors import UsageError
+from sumwise.maths.exact import ExactSum
+
+_IN_FULL = 10**15
+"""Numbers of 16 digits and more were not measured to their last digit: they count as exact."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InputErrors:
+    """How far the inputs of least squares may be off.
+
+    x (p,), y: for each column of the design and for the response (less its offset), the sum over all rows of the square
+    of the largest error; infinite beyond the range of float64.
+    columns: the largest error of each number column of the data, absolute, or relative to its values where asked so.
+    """
+
+    x: NDArray[np.float64]
+    y: float
+    columns: Mapping[str, float]
+
+
+def input_errors(
+    formula: Formula,
+    contract: Contract,
+    sources: Mapping[str, Source],
+    *,
+    missing: str = "error",
+    stated: Mapping[str, float] | None = None,
+    relative: float | None = None,
+) -> InputErrors:
+    """The errors of the inputs, over all sites: the same bits for any split of the rows.
+
+    stated: {column of the data: absolute error}, in place of the printed precision.   relative: the relative error of
+    all other number columns, in place of theirs.   Whole numbers, truth values, factors, weights and numbers printed
+    in full (16 digits and more) count as exact unless stated otherwise.  A derived column's error is the sum over the
+    data's columns of the larger change as one of them moves up or down by its error.
+
+    Raises UsageError for an error that is negative or not finite, and for a stated column that the formula does not
+    calculate with; and what `build` raises for the rows.
+    """
+    check_response_form(formula, "gaussian")
+    kinds = contract.kinds()
+    raw = [name for name in kinds if kinds[name] == "number" and name in calculated(formula, None)]
+    stated = dict(stated or {})
+    _check_stated(stated, relative, raw)
+    names = list(used_columns(formula, parse_weights(contract.weights)))
+    tables = [complete_table(contract, source, missing, names, exact=False) for source in sources.values()]
+    found: dict[str, float] = {}
+    moves: dict[str, Move] = {}
+    for name in raw:
+        if relative is not None and name not in stated:
+            found[name], moves[name] = relative, Move(relative=relative)
+            continue
+        printed = _printed([table.columns[name] for table in tables]) if name not in stated else stated[name]
+        found[name], moves[name] = printed, Move(absolute=printed)
+    moves = {name: move for name, move in moves.items() if move != Move()}
+    sites = [list(_Site(formula, contract, table, moves).sums()) for table in tables]
+    totals = [reduce(_added, of_column) for of_column in zip(*sites, strict=True)]
+    *x, y = (_rounded(total) for total in totals)
+    return InputErrors(np.array(x, dtype=np.float64), y, found)
+
+
+def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequence[str]) -> None:
+    for name, error in stated.items():
+        if name not in raw:
+            fault = f"An error is stated for '{name}', which is no number column that the formula calculates with."
+            raise UsageError(f"{fault} {suggest(name, raw)}")
+        if not 0 <= error < np.inf:
+            raise UsageError(f"The error stated for column '{name}' is {error!r}; it must be zero or more, and finite.")
+    if relative is not None and not 0 <= relative < np.inf:
+        raise UsageError(f"relative={relative!r}: a relative error is zero or more, and finite.")
+
+
+def _printed(columns: Sequence[Values]) -> float:
+    """Half a unit of the last decimal that any site's values have; 0 for whole numbers and numbers in full."""
+    most = 0
+    for values in columns:
+        exact = values.exact
+        if values.values.dtype.kind == "f" and exact is None:
+            exact = few_decimals(values.values)
+            if exact is None:
+                return 0.0
+        if exact is not None:
+            if exact.largest() >= _IN_FULL:
+                return 0.0
+            most = max(most, exact.decimals)
+    return 0.5 / 10**most if most else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far a column of the data may be off: absolute + relative * its size."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def of(self, values: np.ndarray) -> NDArray[np.float64]:
+        """(n,) for values (n,)."""
+        return self.absolute + self.relative * np.abs(values.astype(np.float64, copy=False))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Site:
+    """The errors at one site.  moves: of the columns that are not exact."""
+
+    formula: Formula
+    contract: Contract
+    table: Table
+    moves: Mapping[str, Move]
+
+    def sums(self) -> Iterator[ExactSum | None]:
+        """The sum of squared errors of each column of the design, then of the response."""
+        found = variables(self.formula, self.contract, self.table)
+        with np.errstate(all="ignore"):
+            for product in self.contract.products:
+                for choice in choices(product, found):
+                    yield _sum_of_squares(self._of_column(product, choice, found))
+            yield _sum_of_squares(self._of_response())
+
+    def _of_column(
+        self, product: Product, choice: Sequence[int | None], found: Sequence[Variable]
+    ) -> NDArray[np.float64]:
+        numbers = [part.atom for part in product if not found[part.atom].levels or self._is_worked_out(part.atom)]
+        names = {name for atom in numbers for name in found[atom].inputs}
+        if len(product) == 1 and len(numbers) == 1:
+            return self._of_expressions([self.formula.atoms[numbers[0]].expression])
+        base = multiplied(self.table, product, choice, found).values
+        error = np.zeros(self.table.n)
+        for name in sorted(names & self.moves.keys()):
+            moved = []
+            for columns in self._moved(name):
+                there = list(found)
+                for atom in numbers:
+                    if name in found[atom].inputs:
+                        values = self._evaluated(self.formula.atoms[atom].expression, columns)
+                        there[atom] = replace(found[atom], numbers=Numbers(values))
+                moved.append(multiplied(self.table, product, choice, there).values)
+            error += _larger_change(base, moved)
+        return error
+
+    def _is_worked_out(self, atom: int) -> bool:
+        """Whether a factor is a calculation, as I(x > 1), and no column."""
+        expression = self.formula.atoms[atom].expression
+        is_factor = isinstance(expression, Call) and expression.function in FACTORS
+        return not (is_factor or isinstance(expression, Column))
+
+    def _of_response(self) -> NDArray[np.float64]:
+        return self._of_expressions([self.formula.response.successes, *self.formula.offsets])
+
+    def _of_expressions(self, expressions: Sequence[Expression]) -> NDArray[np.float64]:
+        """The error of the first expression less all others."""
+        first, *others = expressions
+        if isinstance(first, Column) and not others:
+            return self._error(first.name)
+        base = self._difference(first, others, self.table.columns)
+        error = np.zeros(self.table.n)
+        for name in sorted({name for e in expressions for name in column_names(e)} & self.moves.keys()):
+            error += _larger_change(base, [self._difference(first, others, there) for there in self._moved(name)])
+        return error
+
+    def _difference(
+        self, first: Expression, others: Sequence[Expression], columns: Mapping[str, Values]
+    ) -> NDArray[np.float64]:
+        values = self._evaluated(first, columns).astype(np.float64)
+        for other in others:
+            values = values - self._evaluated(other, columns)
+        return values
+
+    def _evaluated(self, expression: Expression, columns: Mapping[str, Values]) -> np.ndarray:
+        values = evaluate(expression, columns, self.contract.constants(self.formula), self.formula.text)
+        return np.broadcast_to(values, (self.table.n,))
+
+    def _error(self, name: str) -> NDArray[np.float64]:
+        move = self.moves.get(name)
+        return np.zeros(self.table.n) if move is None else move.of(self.table.columns[name].values)
+
+    def _moved(self, name: str) -> Iterator[Mapping[str, Values]]:
+        """The columns of the data, with one of them higher, then lower, by its error."""
+        values = self.table.columns[name]
+        error = self._error(name)
+        for moved in (values.values + error, values.values - error):
+            yield {**self.table.columns, name: Values("number", values.type, moved)}
+
+
+def _larger_change(base: np.ndarray, moved: Sequence[np.ndarray]) -> NDArray[np.float64]:
+    """The larger of the finite changes, row by row; where log(x - e) and the like have none, the value itself."""
+    changes = [np.abs(np.asarray(there, dtype=np.float64) - base) for there in moved]
+    finite = [np.where(np.isfinite(change), change, np.nan) for change in changes]
+    larger: NDArray[np.float64] = reduce(np.fmax, finite)
+    return np.where(np.isnan(larger), np.abs(base), larger)
+
+
+def _sum_of_squares(error: NDArray[np.float64]) -> ExactSum | None:
+    """None for a sum beyond float64."""
+    squares = error**2
+    return ExactSum.of(squares) if np.isfinite(squares).all() else None
+
+
+def _added(one: ExactSum | None, two: ExactSum | None) -> ExactSum | None:
+    return None if one is None or two is None else one + two
+
+
+def _rounded(total: ExactSum | None) -> float:
+    try:
+        return np.inf if total is None else float(total.round())
+    except OverflowError:
+        return np.inf
