@@ -2,6 +2,9 @@
 
 from sumwise import datasets, simulate
 from sumwise.api import fit
+from sumwise.arrays.comparison import SolverComparison, compare_solvers
+from sumwise.arrays.lstsq import LstsqResult, lstsq
+from sumwise.arrays.polynomial import PolynomialFit, polyfit
 from sumwise.errors import DataError, PolicyRefusal, SiteError, SumwiseError, UsageError
 from sumwise.results.fit import Fit
 
@@ -10,11 +13,17 @@ __version__ = "0.1.0"
 __all__ = [
     "DataError",
     "Fit",
+    "LstsqResult",
     "PolicyRefusal",
+    "PolynomialFit",
     "SiteError",
+    "SolverComparison",
     "SumwiseError",
     "UsageError",
+    "compare_solvers",
     "datasets",
     "fit",
+    "lstsq",
+    "polyfit",
     "simulate",
 ]

@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "simulate": set(),
     "fitting": {"data", "engines", "loop", "maths", "models", "results"},
     "api": {"data", "fitting", "results"},
+    "arrays": {"kernels", "maths"},
     "demo": {"api", "datasets", "results", "simulate"},
     "cli": {"api", "demo", ""},
-    "__init__": {"api", "datasets", "results", "simulate"},
+    "__init__": {"api", "arrays", "datasets", "results", "simulate"},
     "__main__": {"cli"},
 }
 IO_MODULES = {"io", "os", "pathlib", "socket", "subprocess", "urllib", "http", "pandas", "pyarrow", "click"}

@@ -1,0 +1,1 @@
+"""Least squares for those who have arrays and no table."""

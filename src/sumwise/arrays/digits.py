@@ -1,0 +1,164 @@
+"""How many digits of an estimate its inputs support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sumwise.arrays import reading, sums
+from sumwise.arrays.columns import Column, cross_products
+from sumwise.arrays.sums import Rows
+from sumwise.errors import UsageError
+from sumwise.maths.least_squares import LeastSquares
+
+Floats = NDArray[np.float64]
+Inputs = str | float | tuple[Any, Any]
+"""What the inputs are good to: "printed", a relative error, or absolute errors (dX, dy)."""
+
+ALL = 16.0
+"""Digits of a float64: where the inputs support more, this many are said."""
+
+BLOCK = 4096
+"""Rows worked on together."""
+
+
+def digits_table(
+    rows: Rows,
+    system: LeastSquares,
+    names: Sequence[str],
+    responses: Sequence[str],
+    inputs: Inputs,
+    samples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """`LstsqResult.digits`: one row a coefficient (and response)."""
+    dX, dy = errors_of(rows, inputs)
+    columns = {
+        "estimate": system.coef,
+        "computed": np.full(system.coef.shape, ALL),
+        "data_limited": surviving(first_order_bound(rows, system, dX, dy), system.coef),
+    }
+    if samples:
+        moved = sampled_errors(rows, system, dX, dy, samples, np.random.default_rng(seed))
+        columns["sampled_worst"] = surviving(moved.max(axis=0), system.coef)
+        columns["sampled_95"] = surviving(np.quantile(moved, 0.95, axis=0, method="higher"), system.coef)
+    frames = [
+        pd.DataFrame({key: value[:, k] for key, value in columns.items()}, index=list(names)) for k in range(system.k)
+    ]
+    return frames[0] if rows.y.flat else pd.concat(frames, keys=list(responses))
+
+
+def surviving(error: Floats, estimate: Floats) -> Floats:
+    """-log10(|error| / |estimate|), between 0 and 16; nan where the error is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.log10(np.abs(estimate)) - np.log10(error)
+    digits = np.where((error == 0) & ~np.isnan(estimate), ALL, digits)
+    return np.clip(np.where(np.isnan(digits) & ~np.isnan(error), 0.0, digits), 0.0, ALL)
+
+
+def errors_of(rows: Rows, inputs: Inputs) -> tuple[Floats, Floats]:
+    """(dX (n, p), dy (n, k)): the largest absolute error of each input.  Raises UsageError for other `inputs`."""
+    if isinstance(inputs, tuple) and len(inputs) == 2:
+        return _fitting("dX", inputs[0], rows.X.shape), _fitting("dy", inputs[1], rows.y.shape)
+    if isinstance(inputs, tuple) or (isinstance(inputs, str) and inputs != "printed"):
+        said = repr(inputs) if isinstance(inputs, str) else f"a tuple of {len(inputs)}"
+        raise UsageError(f'inputs is "printed", a relative error such as 1e-6, or (dX, dy), not {said}.')
+    if not isinstance(inputs, str) and not 0 <= inputs < 1:
+        raise UsageError(f"inputs={inputs!r}: a relative error lies between 0 and 1, for instance 1e-6.")
+    X, y = (np.column_stack([column_error(c, inputs) for c in table.columns]) for table in (rows.X, rows.y))
+    return X, y
+
+
+def _fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
+    error = np.abs(np.asarray(value, dtype=np.float64))
+    if error.ndim == 1 and shape[1] == 1 and len(error) == shape[0]:
+        error = error[:, None]
+    try:
+        error = np.broadcast_to(error, shape)
+    except ValueError:
+        raise UsageError(f"{name} has shape {error.shape}, which does not fit {name[1:]}, shape {shape}.") from None
+    if not np.isfinite(error).all():
+        raise UsageError(f"{name} holds NaN or infinite errors. State the largest error of each value.")
+    return error
+
+
+def column_error(column: Column, inputs: str | float) -> Floats:
+    """(n,) the largest absolute error of each number: half a unit of the last printed place, or a relative error.
+
+    Columns that are constant or hold only 0 and 1 count as exact.
+    """
+    n = len(column)
+    if column.is_switch():
+        return np.zeros(n)
+    if not isinstance(inputs, str):
+        return inputs * np.abs(column.rounded())
+    places = column.printed
+    if places is None and len(column.parts) == 1:
+        values = column.parts[0]
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)
+        places = reading.shortest(single if bool((single == values).all()) else values).printed
+    return np.full(n, 0.0 if places is None else float(f"0.5e-{places}"))
+
+
+def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) -> Floats:
+    """(p, k): the most that a coefficient can move, to first order, when each input moves by at most its error.
+
+    With C = (X'WX)^-1, P = C X'W and residuals r, a change of x_il moves b_j by C_jl w_i r_i - P_ji b_l, and a change
+    of y_i by P_ji   [Golub & Pereyra 1973, for constant rank].  The worst signs add up all sizes.
+    nan where the columns are dependent: then any error changes the rank.
+    """
+    bound = np.full((system.p, system.k), np.nan)
+    if system.rank < system.p:
+        return bound
+    bound[:] = 0
+    W_hi, W_lo = system.root_pair  # C = W'W, and Q = X W' is orthonormal: P = W'Q'W loses nothing
+    weights = np.ones(rows.X.rows) if rows.weights is None else rows.weights.rounded()
+    Q = sums.times(rows.X.columns, W_hi.T.copy(), W_lo.T.copy())
+    residuals = residuals_of(rows, system)
+    for start in range(0, len(Q), BLOCK):
+        part = slice(start, start + BLOCK)
+        P = (Q[part] * weights[part, None]) @ W_hi
+        for k in range(system.k):
+            pull = weights[part] * residuals[part, k]
+            bound[:, k] += np.abs(P).T @ dy[part, k]
+            for j in range(system.p):
+                moves = np.outer(pull, system.inverse[j]) - np.outer(P[:, j], system.coef[:, k])
+                bound[j, k] += float((np.abs(moves) * dX[part]).sum())
+    return bound
+
+
+def residuals_of(rows: Rows, system: LeastSquares) -> Floats:
+    """(n, k): y - X b in about 106 bits, rounded once; zeros where the fit is exact."""
+    hi, lo = system.coef_pair
+    own = np.eye(system.k)
+    columns = [*rows.X.columns, *rows.y.columns]
+    left = sums.times(columns, np.vstack([-hi, own]), np.vstack([-lo, 0 * own]))
+    for k in range(system.k):
+        if system.rss[k] == 0 and system.rationals.rss(k) == 0:
+            left[:, k] = 0 if rows.weights is None else np.where(rows.weights.rounded() > 0, 0, left[:, k])
+    return left
+
+
+def sampled_errors(
+    rows: Rows, system: LeastSquares, dX: Floats, dy: Floats, samples: int, rng: np.random.Generator
+) -> Floats:
+    """(samples, p, k): how far exact refits move when every input moves uniformly within its error.
+
+    An input plus its move is held exactly, also where the move is below the input's last bit.
+    """
+    moved = np.empty((samples, system.p, system.k))
+    for s in range(samples):
+        columns = [
+            Column((*column.parts, (-error * rng.uniform(-1, 1, len(error))) * 10.0**column.decimals), column.decimals)
+            for table, errors in ((rows.X, dX), (rows.y, dy))
+            for column, error in zip(table.columns, errors.T, strict=True)
+        ]
+        p = system.p
+        gram = cross_products(columns, rows.weights)
+        moved[s] = np.abs(LeastSquares(gram, range(p), range(p, gram.columns)).coef - system.coef)
+    return moved

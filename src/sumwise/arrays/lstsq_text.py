@@ -1,0 +1,184 @@
+"""A least-squares fit of arrays as text and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from html import escape
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sumwise.maths.least_squares import Dependence
+
+if TYPE_CHECKING:
+    from sumwise.arrays.lstsq import LstsqResult
+
+WORTHWHILE = 10_000_000
+"""Largest n p^2 for which the printed fit works out the digits that the inputs support."""
+
+
+def text(fit: LstsqResult) -> str:
+    """The printed fit."""
+    head, *body = _cells(fit)
+    lines = [_title(fit), "", *align([head, *body], left=(0,)), "", _criteria(fit)]
+    lines += [paragraph(note) for note in _notes(fit)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def html(fit: LstsqResult) -> str:
+    """The same as a table; digits that the inputs do not support in weak type."""
+    head, *body = _cells(fit)
+    limits = _limits(fit)
+    rows = []
+    for i, row in enumerate(body):
+        cells = [escape(cell) for cell in row]
+        if limits is not None and fit.flat:
+            cells[1] = strong(row[1], limits[i])
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+    table = "".join(f"<tr>{row}</tr>" for row in rows)
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in _notes(fit))
+    return (
+        f"<div><p><b>{escape(_title(fit))}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{table}</tbody></table>"
+        f"<p>{escape(_criteria(fit))}</p>{notes}</div>"
+    )
+
+
+def strong(number: str, digits: float) -> str:
+    """HTML of a number: its first `digits` significant digits strong, the rest weak."""
+    seen, cut = 0, len(number)
+    for place, sign in enumerate(number):
+        if sign in "eE":
+            break
+        if sign.isdigit() and (seen or sign != "0"):
+            if seen >= digits:
+                cut = place
+                break
+            seen += 1
+    mantissa = number.find("e") if "e" in number else len(number)
+    cut = min(cut, mantissa)
+    weak = number[cut:mantissa]
+    shown = f"<b>{escape(number[:cut])}</b>" if cut else ""
+    return shown + (f'<span style="opacity:.45">{escape(weak)}</span>' if weak else "") + escape(number[mantissa:])
+
+
+def dependences(found: Sequence[Dependence], names: Sequence[str]) -> dict[str, str]:
+    """{dependent column: how it follows from the others, in words}"""
+    return {names[d.column]: combination(d.coefficients, names) for d in found}
+
+
+def combination(coefficients: Mapping[int, Fraction], names: Sequence[str]) -> str:
+    """2*'a' - 1/3*'b', or "zero" """
+    terms = [(value, names[c]) for c, value in sorted(coefficients.items()) if value]
+    if not terms:
+        return "zero in every row"
+    parts = []
+    for place, (value, name) in enumerate(terms):
+        sign = ("-" if value < 0 else "") if place == 0 else (" - " if value < 0 else " + ")
+        size = "" if abs(value) == 1 else f"{_short(abs(value))}*"
+        parts.append(f"{sign}{size}'{name}'")
+    return "".join(parts[:8]) + (f" and {len(parts) - 8} more terms" if len(parts) > 8 else "")
+
+
+def _short(value: Fraction) -> str:
+    return str(value) if value.denominator < 10**6 and value.numerator < 10**9 else f"{float(value):.10g}"
+
+
+def _title(fit: LstsqResult) -> str:
+    shape = f"{fit.nobs} rows, {len(fit.names)} columns, rank {fit.rank}"
+    weighted = "Weighted e" if fit.rows is not None and fit.rows.weights is not None else "E"
+    return f"{weighted}xact least squares: {shape}"
+
+
+def _cells(fit: LstsqResult) -> list[list[str]]:
+    """Head and rows: one row a coefficient; with several responses one column of estimates each."""
+    if not fit.flat:
+        return [["", *fit.responses]] + [
+            [name, *(f"{v:.10g}" for v in row)] for name, row in zip(fit.names, fit.coef, strict=True)
+        ]
+    limits = _limits(fit)
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
+    rows = []
+    for i, name in enumerate(fit.names):
+        cells = [name, f"{fit.coef[i]:.10g}", number(fit.se[i]), number(fit.t[i], 4), number(fit.p_value[i], 3)]
+        rows.append(cells + ([f"{limits[i]:.1f}"] if limits is not None else []))
+    return [head, *rows]
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number for the eye; NA for nan."""
+    return "NA" if np.isnan(value) else f"{value:.{digits}g}"
+
+
+def _limits(fit: LstsqResult) -> np.ndarray | None:
+    """(p,) digits that the printed inputs support; None where that is unknown, undefined or dear."""
+    n, p = fit.nobs, len(fit.names)
+    if fit.rows is None or not fit.flat or fit.rank < p or n * p * p > WORTHWHILE:
+        return None
+    return fit.digits()["data_limited"].to_numpy()
+
+
+def _criteria(fit: LstsqResult) -> str:
+    about = "about the mean" if fit.system.centred else "about zero"
+    if fit.flat:
+        return (
+            f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {fit.df} degrees of "
+            f"freedom, R2 {number(fit.r2)} {about}"
+        )
+    parts = [
+        f"{name}: residual sum of squares {number(s)}, R2 {number(r)}"
+        for name, s, r in zip(fit.responses[:10], fit.rss, fit.r2, strict=False)
+    ]
+    return "; ".join(parts) + f"; R2 {about}, {fit.df} degrees of freedom"
+
+
+def _notes(fit: LstsqResult) -> list[str]:
+    notes = []
+    found = list(fit.dependent.items())
+    if found:
+        told = "; ".join(
+            f"'{name}' is {how}" if how.startswith("zero") else f"'{name}' = {how}" for name, how in found[:5]
+        )
+        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        plural = "columns depend" if len(found) > 1 else "column depends"
+        notes.append(
+            f"Rank {fit.rank}: {len(found)} {plural} exactly on earlier ones: {told}{more}. Infinitely many solutions "
+            f"fit equally well; this is the one of least norm. {_unique(fit)}"
+        )
+    if fit.df == 0:
+        notes.append(
+            "No residual degrees of freedom: the fit passes through every row, so there are no standard errors."
+        )
+    notes.append("Every number is the exact result for these inputs, rounded once.")
+    if _limits(fit) is not None:
+        notes[-1] += (
+            " digits: how many would survive if every input were good only to half a unit of its last printed digit "
+            "(constant and 0/1 columns taken as exact)."
+        )
+    return notes
+
+
+def _unique(fit: LstsqResult) -> str:
+    known = [name for name, sure in zip(fit.names, fit.estimable, strict=True) if sure]
+    if not known:
+        return "No coefficient is unique; fitted values are."
+    listed = ", ".join(f"'{name}'" for name in known[:8]) + (", ..." if len(known) > 8 else "")
+    return f"Unique: {listed}, and fitted values."
+
+
+def paragraph(note: str) -> str:
+    """A note as lines."""
+    return fill(note, width=100, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def align(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
+    """Rows of cells as lines, columns as wide as their widest cell."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(w) if c in left else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]

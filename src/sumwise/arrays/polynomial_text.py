@@ -1,0 +1,119 @@
+"""A polynomial fit in words, as text and as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sumwise.arrays.lstsq_text import align, number, paragraph, strong
+
+if TYPE_CHECKING:
+    from sumwise.arrays.polynomial import PolynomialFit
+
+WORTHWHILE = 20_000
+"""Largest number of points times coefficients for which the printed fit works out digits."""
+
+
+def names(basis: str, degree: int, mapped: bool) -> list[str]:
+    """Of the coefficients: 1, x, x^2, ...; T0(t), ... (Chebyshev); P0(t), ... (Legendre); Q0(t), ... (orthogonal)."""
+    if basis == "monomial":
+        variable = "t" if mapped else "x"
+        return ["1", variable, *(f"{variable}^{j}" for j in range(2, degree + 1))][: degree + 1]
+    letter = {"chebyshev": "T", "legendre": "P", "orthogonal": "Q"}[basis]
+    return [f"{letter}{j}(t)" for j in range(degree + 1)]
+
+
+def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
+    """(code, text)"""
+    wanted = fit.degree + 1
+    same = f" ({fit.nobs} points, {distinct} distinct x)" if distinct < fit.nobs else ""
+    if fit.rank < wanted:
+        through = "pass through every point" if distinct == fit.nobs else "fit equally well"
+        return "underdetermined", (
+            f"Degree {fit.degree} has {wanted} coefficients, but {distinct} distinct x determine only {distinct} of "
+            f"them{same}: rank {fit.rank}. Infinitely many polynomials of this degree {through}. This is the one whose "
+            f"coefficients in the {fit.basis} basis have the least sum of squares; another basis or domain gives "
+            "another polynomial, which agrees at the points and nowhere else. Values between and beyond the points "
+            f"mean nothing. Use degree {distinct - 1} for the only one of lowest degree, less to average noise out."
+        )
+    if wanted == distinct == fit.nobs:
+        return "interpolates", (
+            f"Degree {fit.degree} through {distinct} points: the polynomial passes through every one, noise included. "
+            "No residual is left to judge it by, and no standard error. Use a lower degree to see how well it fits."
+        )
+    return "determined", (
+        f"{fit.nobs} points{f' ({distinct} distinct x)' if same else ''} determine the {wanted} coefficients; "
+        f"{fit.df} degrees of freedom are left."
+    )
+
+
+def text(fit: PolynomialFit) -> str:
+    """The printed fit."""
+    lines = [_title(fit), "", *align(_cells(fit)), "", _criteria(fit)]
+    lines += [paragraph(note) for note in _notes(fit)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def html(fit: PolynomialFit) -> str:
+    """The same as a table; digits that the inputs do not support in weak type."""
+    head, *body = _cells(fit)
+    limits = _limits(fit)
+    rows = ""
+    for i, row in enumerate(body):
+        cells = [escape(cell) for cell in row]
+        if limits is not None:
+            cells[1] = strong(row[1], limits[i])
+        rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in _notes(fit))
+    return (
+        f"<div><p><b>{escape(_title(fit))}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<p>{escape(_criteria(fit))}</p>{notes}</div>"
+    )
+
+
+def _title(fit: PolynomialFit) -> str:
+    return (
+        f"Exact least-squares polynomial of degree {fit.degree}, {fit.basis} basis: {fit.nobs} points, rank {fit.rank}"
+    )
+
+
+def _cells(fit: PolynomialFit) -> list[list[str]]:
+    limits = _limits(fit)
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
+    rows = [
+        [name, f"{b:.10g}", number(s), number(t, 4), number(p, 3)]
+        for name, b, s, t, p in zip(fit.names, fit.coef, fit.se, fit.t, fit.p_value, strict=True)
+    ]
+    if limits is not None:
+        rows = [[*row, f"{limit:.1f}"] for row, limit in zip(rows, limits, strict=True)]
+    return [head, *rows]
+
+
+def _limits(fit: PolynomialFit) -> np.ndarray | None:
+    """(degree + 1,) digits that the printed inputs support; None where that is undefined or dear."""
+    if fit.rank <= fit.degree or fit.nobs * (fit.degree + 1) > WORTHWHILE:
+        return None
+    return fit.digits()["data_limited"].to_numpy()
+
+
+def _criteria(fit: PolynomialFit) -> str:
+    return (
+        f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {fit.df} degrees of freedom, "
+        f"R2 {number(fit.r2)} about the mean"
+    )
+
+
+def _notes(fit: PolynomialFit) -> list[str]:
+    notes = [f"Verdict: {fit.verdict.text}"]
+    if fit.basis != "monomial" or fit.domain is not None:
+        low, high = fit.domain_of(fit.basis)
+        notes.append(f"t = (2x - a - b) / (b - a) with a = {float(low):.6g}, b = {float(high):.6g}.")
+    last = "Every number is the exact result for these points, rounded once."
+    if _limits(fit) is not None:
+        last += (
+            " digits: how many would survive if every x and y were good only to half a unit of its last printed digit."
+        )
+    return [*notes, last]
