@@ -73,11 +73,11 @@ def timed(fit: Callable[[Problem, pd.DataFrame, Nodes], Answer]) -> Callable[[Pr
         warnings.simplefilter("ignore")  # rivals warn at length; their answers are checked instead
         fit(WARM_UP, WARM_UP.make(), nodes)
         data = problem.make()
-        rest = _resident_from_now_on()
+        rest = resident_from_now_on()
         began = time.perf_counter()
         answer = fit(problem, data, nodes)
         seconds = [time.perf_counter() - began]
-        peak = _kilobytes("VmHWM")
+        peak = kilobytes("VmHWM")
         growth = None if rest is None or peak is None else 1024 * (peak - rest)
         if not problem.large and seconds[0] < SLOW:
             for _ in range(REPEATS):
@@ -90,17 +90,17 @@ def timed(fit: Callable[[Problem, pd.DataFrame, Nodes], Answer]) -> Callable[[Pr
     return measure
 
 
-def _resident_from_now_on() -> int | None:
+def resident_from_now_on() -> int | None:
     """Kilobytes resident now; the kernel's record of the peak starts afresh."""
     try:
         ctypes.CDLL(None).malloc_trim(0)  # else memory freed while the data was made would hide the fit's own
         Path("/proc/self/clear_refs").write_text("5")
     except (OSError, AttributeError):
         return None
-    return _kilobytes("VmRSS")
+    return kilobytes("VmRSS")
 
 
-def _kilobytes(field: str) -> int | None:
+def kilobytes(field: str) -> int | None:
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
