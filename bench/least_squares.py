@@ -1,8 +1,8 @@
 """python -m bench.least_squares [--quick | --full] [--write]: least squares on arrays, ratios against other software.
 
-Every program gets the same X (n, p), row by row in memory, and y, in a process of its own; it has solved a small problem
-before, so imports are paid.  Seconds: median of three calls.  X.T @ X alone is the yardstick of what the arithmetic costs
-in float64; one read of X that of what memory allows.
+Every program gets the same X (n, p), row by row in memory, and y, in a process of its own; it has solved a small
+problem before, so imports are paid.  Seconds: median of three calls.  X.T @ X alone is the yardstick of what the
+arithmetic costs in float64; one read of X that of what memory allows.
 """
 
 from __future__ import annotations
