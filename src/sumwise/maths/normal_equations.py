@@ -137,25 +137,31 @@ def _independent(G: fmpz_mat, rows: int) -> tuple[tuple[int, ...], fmpq_mat | No
     """
     p, prime = G.nrows(), LARGEST_PRIME
     while True:
-        kept = _pivots(nmod_mat(G, prime)) if p else ()
+        kept = pivots(nmod_mat(G, prime)) if p else ()
         if len(kept) == p or (len(kept) == rows and kept == tuple(range(rows))):
             return kept, None
         others = tuple(sorted(set(range(p)) - set(kept)))
         A = _combination(G, kept, others)
         if all(_depends(G, kept, d, [A[i, c] for i in range(len(kept))]) for c, d in enumerate(others)):
             return kept, A
-        prime = next(n for n in range(prime - 2, 0, -2) if fmpz(n).is_prime())
+        prime = prime_below(prime)
 
 
-def _pivots(M: nmod_mat) -> tuple[int, ...]:
+def prime_below(prime: int) -> int:
+    """The next smaller prime."""
+    return next(n for n in range(prime - 2, 0, -2) if fmpz(n).is_prime())
+
+
+def pivots(M: nmod_mat) -> tuple[int, ...]:
+    """The first independent columns of a matrix modulo a prime."""
     reduced, rank = M.rref()
-    pivots: list[int] = []
+    found: list[int] = []
     column = 0
     for row in range(rank):
         while not int(reduced[row, column]):
             column += 1
-        pivots.append(column)
-    return tuple(pivots)
+        found.append(column)
+    return tuple(found)
 
 
 def _depends(G: fmpz_mat, kept: Sequence[int], d: int, combination: Sequence[fmpq]) -> bool:

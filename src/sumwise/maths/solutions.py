@@ -107,9 +107,9 @@ class Balls:
         self.bits = bits
         with precision(bits):
             unit = [arb(u) for u in equations.kept_unit]
-            self._kept_inverse = inverse(scaled(arb_mat(equations.kept), unit, [u * equations.weight for u in unit]))
+            self.kept_inverse = inverse(scaled(arb_mat(equations.kept), unit, [u * equations.weight for u in unit]))
             self._right = self._products(responses)
-            self._kept_coef = self._kept_inverse * self._right
+            self._kept_coef = self.kept_inverse * self._right
             self._lift = None if equations.full else self._lifting()
             self._coef = self._kept_coef if self._lift is None else self._lift * self._kept_coef
 
@@ -127,7 +127,7 @@ class Balls:
         if e.combination_is_known:
             A = arb_mat(e.combination)
         else:  # the rationals may be long
-            A = self._kept_inverse * self._products([e.columns[d] for d in e.dependent])
+            A = self.kept_inverse * self._products([e.columns[d] for d in e.dependent])
         inner = inverse(identity(arb_mat, e.rank) + A * A.transpose())
         return e.lift(A, inner)
 
@@ -161,7 +161,7 @@ class Balls:
     def half(self) -> arb_mat:
         """L G^-1 (p, r): times X_P'W it is the pseudo-inverse of X."""
         with precision(self.bits):
-            return self._kept_inverse if self._lift is None else self._lift * self._kept_inverse
+            return self.kept_inverse if self._lift is None else self._lift * self.kept_inverse
 
     @cached_property
     def root(self) -> list[list[arb]] | None:
@@ -173,7 +173,7 @@ class Balls:
         r = self.equations.rank
         rows: list[list[arb]] = [[]] * r
         with precision(self.bits):
-            H = [np.array(row[: i + 1], dtype=object) for i, row in enumerate(self._kept_inverse.tolist())]
+            H = [np.array(row[: i + 1], dtype=object) for i, row in enumerate(self.kept_inverse.tolist())]
             for k in range(r - 1, -1, -1):
                 if not H[k][k] > 0:
                     return None
@@ -191,7 +191,7 @@ class Balls:
             return None
         r = self.equations.rank
         with precision(self.bits):
-            limit = [self._kept_inverse[j, j].sqrt() * TWO_FLOATS for j in range(r)]
+            limit = [self.kept_inverse[j, j].sqrt() * TWO_FLOATS for j in range(r)]
             if not all(w.rad() < most for row in self.root for w, most in zip(row, limit, strict=True)):
                 return None
             return np.array([[middle_pair(w) for w in row] for row in self.root]).reshape(r, r, 2).transpose(2, 0, 1)

@@ -1,0 +1,231 @@
+"""The Moore-Penrose inverse of a matrix, its projections and its four fundamental subspaces, rounded once.
+
+Everything rests on exact cross-products of the shorter side: A+ = (A'A)+ A' = A'(AA')+.  Rank is exact: two columns
+that differ in one last bit are independent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from flint import arb, arb_mat, fmpq, fmpq_mat, fmpz_mat
+from numpy.typing import NDArray
+
+from sumwise.errors import DataError
+from sumwise.maths.bases import column_space, null_space
+from sumwise.maths.exact_matrices import identity, matrix, solve
+from sumwise.maths.gram import Gram
+from sumwise.maths.normal_equations import NormalEquations
+from sumwise.maths.rounding import fraction, nearest, nearest_in, precision, rational
+from sumwise.maths.settling import Ladder, Place, decide
+from sumwise.maths.solutions import Balls, Rationals
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Subspaces:
+    """Orthonormal bases, in columns, of the subspaces of a matrix A (n, p) of rank r.
+
+    column_space (n, r) and left_null_space (n, n - r) together span R^n, row_space (p, r) and null_space (p, p - r)
+    span R^p.
+    """
+
+    rank: int
+    column_space: Floats
+    left_null_space: Floats
+    row_space: Floats
+    null_space: Floats
+
+
+def rank(A: Floats) -> int:
+    """The exact rank of A (n, p)."""
+    return 0 if not A.size else _Tall(_tall(A)).equations.rank
+
+
+def pinv(A: Floats) -> Floats:
+    """A+ (p, n) of A (n, p): A A+ A = A, A+ A A+ = A+, and A A+ and A+ A are symmetric.
+
+    Raises DataError if an entry lies beyond the largest float64.
+    """
+    if not A.size:
+        return np.zeros(A.shape[::-1])
+    return _Tall(A).inverse() if A.shape[0] >= A.shape[1] else _Tall(A.T).inverse().T
+
+
+def left_inverse(A: Floats) -> Floats:
+    """The left inverse (A'A)^-1 A' (p, n) of A (n, p), the one of least norm.
+
+    Raises DataError if the columns are not independent; it names the first one that depends on others.
+    """
+    n, p = A.shape
+    columns = NormalEquations(Gram.of(_columns(A)), range(p)) if A.size else None
+    found = columns.rank if columns is not None else 0
+    if found == p:
+        return pinv(A)
+    which = "" if columns is None else f": {describe_dependence(columns)}"
+    raise DataError(
+        f"a matrix of {n} x {p} and rank {found} has no left inverse, which takes {p} independent columns{which}. "
+        "Leave out the dependent columns, or use the pseudo-inverse."
+    )
+
+
+def describe_dependence(equations: NormalEquations) -> str:
+    """The first dependent column in words, e.g. "column 3 = 1 x column 0 + 2 x column 1"."""
+    d = equations.dependent[0]
+    terms = [
+        f"{_short(fraction(equations.combination[i, 0]))} x column {j}"
+        for i, j in enumerate(equations.independent)
+        if equations.combination[i, 0]
+    ]
+    return f"column {d} = {' + '.join(terms[:5]) or '0'}{' + ...' if len(terms) > 5 else ''}"
+
+
+def column_projection(A: Floats) -> Floats:
+    """A A+ (n, n): the orthogonal projection onto the columns of A (n, p)."""
+    if not A.size:
+        return np.zeros((A.shape[0],) * 2)
+    return _Tall(A).onto_columns() if A.shape[0] >= A.shape[1] else _Tall(A.T).onto_rows()
+
+
+def row_projection(A: Floats) -> Floats:
+    """A+ A (p, p): the orthogonal projection onto the rows of A (n, p)."""
+    return column_projection(A.T)
+
+
+def fundamental_subspaces(A: Floats) -> Subspaces:
+    """Orthonormal bases of the columns, rows and both null spaces of A (n, p).
+
+    Gram-Schmidt on the first independent columns (rows); for a null space on the vectors e_d less the combination of
+    columns that column d is.  Each entry is sign * sqrt(rational), rounded once.
+    """
+    columns = column_space(A)
+    return Subspaces(columns.shape[1], columns, null_space(A.T), column_space(A.T), null_space(A))
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product of matrices with the inverse, in balls."""
+
+    balls: Balls
+    value: arb_mat
+
+    @property
+    def bits(self) -> int:
+        return self.balls.bits
+
+    @property
+    def accuracy(self) -> int:
+        return self.balls.accuracy
+
+
+class _Tall:
+    """A matrix X (n, p), n >= p, by the cross-products of its columns."""
+
+    def __init__(self, X: Floats) -> None:
+        self.X = X
+        self.equations = NormalEquations(Gram.of(_columns(X)), range(X.shape[1]))
+        self.rationals = Rationals(self.equations, ())
+        self._solved: dict[int, fmpq_mat] = {}
+
+    @cached_property
+    def _kept(self) -> list[list[float]]:
+        """X_P (n, r)"""
+        return [[float(row[j]) for j in self.equations.independent] for row in self.X]
+
+    @cached_property
+    def _touches(self) -> NDArray[np.bool_]:
+        """(n, p): has row i an entry in the block of column j?  Where not, A+_ji is zero."""
+        block = np.array(self.equations.block)
+        return np.column_stack([np.any(self.X[:, block == b] != 0, axis=1) for b in block])
+
+    def inverse(self) -> Floats:
+        """X+ (p, n) = L G^-1 X_P'"""
+
+        def product(balls: Balls, X: arb_mat) -> arb_mat:
+            return balls.half * X.transpose()
+
+        places = [(int(j), int(i)) for i, j in np.argwhere(self._touches)]
+        name = "entry ({0}, {1}) of the pseudo-inverse"
+        return self._rounded(self.X.shape[::-1], name, places, product, lambda at: self._exact(at[1])[at[0]])
+
+    def onto_columns(self) -> Floats:
+        """X X+ (n, n) = X_P G^-1 X_P'"""
+
+        def product(balls: Balls, X: arb_mat) -> arb_mat:
+            return X * balls.kept_inverse * X.transpose()
+
+        n = len(self.X)
+        meets = self._touches.astype(np.int64)
+        places = [(int(i), int(j)) for i, j in np.argwhere(meets @ meets.T) if j <= i]
+        low = self._rounded((n, n), "entry ({0}, {1}) of the projection", places, product, self._exact_projection)
+        return np.tril(low) + np.tril(low, -1).T
+
+    def onto_rows(self) -> Floats:
+        """X+ X (p, p) = L T, rational"""
+        e = self.equations
+        if e.full or not e.rank:
+            return np.eye(e.p) * e.full
+        T = e.lift(e.combination, identity(fmpq_mat, e.rank)).transpose()
+        return np.array([[nearest(value) for value in row] for row in (self.rationals.lift * T).tolist()])
+
+    def _rounded(
+        self,
+        shape: tuple[int, int],
+        name: str,
+        places: Sequence[Place],
+        product: Callable[[Balls, arb_mat], arb_mat],
+        exact: Callable[[Place], fmpq],
+    ) -> Floats:
+        """The entries of a product at some places, zero elsewhere."""
+
+        def at_precision(bits: int) -> _Product:
+            with precision(bits):
+                balls = Balls(self.equations, (), bits)
+                X = matrix(arb_mat, [list(map(arb, row)) for row in self._kept], self.equations.rank)
+                return _Product(balls, product(balls, X))
+
+        out = np.zeros(shape)
+        found = decide(
+            Ladder(at_precision), places, lambda s, at: nearest_in(s.value[at[0], at[1]]), lambda at: nearest(exact(at))
+        )
+        for at, value in found.items():
+            if math.isinf(value):
+                raise DataError(f"{name.format(*at)} is larger than the largest float64 (1.8e308): rescale the matrix")
+            out[at] = value
+        return out
+
+    def _solution(self, i: int) -> fmpq_mat:
+        """G^-1 X_P' e_i (r, 1)"""
+        if i not in self._solved:
+            e = self.equations
+            right = [int(rational(Fraction(v)) / unit) for v, unit in zip(self._kept[i], e.kept_unit, strict=True)]
+            z = solve(e.kept, fmpz_mat(e.rank, 1, right))
+            self._solved[i] = matrix(fmpq_mat, [[z[q, 0] / unit] for q, unit in enumerate(e.kept_unit)], 1)
+        return self._solved[i]
+
+    def _exact(self, i: int) -> list[fmpq]:
+        """Column i of X+."""
+        z = self._solution(i)
+        return [row[0] for row in (z if self.equations.full else self.rationals.lift * z).tolist()]
+
+    def _exact_projection(self, at: Place) -> fmpq:
+        z = self._solution(at[1])
+        return sum((rational(Fraction(v)) * z[q, 0] for q, v in enumerate(self._kept[at[0]])), fmpq(0))
+
+
+def _tall(A: Floats) -> Floats:
+    return A if A.shape[0] >= A.shape[1] else A.T
+
+
+def _columns(X: Floats) -> list[Floats]:
+    return [np.ascontiguousarray(column) for column in X.T]
+
+
+def _short(value: Fraction) -> str:
+    return str(value) if len(str(value)) <= 12 else f"{float(value):.6g}"
