@@ -89,7 +89,7 @@ def _fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
 def column_error(column: Column, inputs: str | float) -> Floats:
     """(n,) the largest absolute error of each number: half a unit of the last printed place, or a relative error.
 
-    Columns that are constant or hold only 0 and 1 count as exact.
+    Whole numbers count as exact in the first, columns that are constant or hold only 0 and 1 in both.
     """
     n = len(column)
     if column.is_switch():
@@ -101,8 +101,8 @@ def column_error(column: Column, inputs: str | float) -> Floats:
         values = column.parts[0]
         with np.errstate(over="ignore"):
             single = values.astype(np.float32)
-        places = reading.shortest(single if bool((single == values).all()) else values).printed
-    return np.full(n, 0.0 if places is None else float(f"0.5e-{places}"))
+        places = reading.decimals_shown(single if bool((single == values).all()) else values)
+    return np.full(n, 0.0 if not places else float(f"0.5e-{places}"))
 
 
 def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) -> Floats:

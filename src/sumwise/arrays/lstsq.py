@@ -198,9 +198,9 @@ class LstsqResult:
     def digits(self, inputs: Inputs = "printed", samples: int = 0, seed: int = 0) -> pd.DataFrame:
         """How many digits the inputs support, per coefficient.
 
-        inputs: "printed": every number is good to half a unit of the last decimal place that its column shows;
-        a number r: to relative error r; (dX, dy): to these absolute errors, numbers or arrays that fit X and y.
-        Columns that are constant or hold only 0 and 1 count as exact in the first two.
+        inputs: "printed": every number is good to half a unit of the last decimal place that its column shows, and
+        whole numbers are exact; a number r: to relative error r; (dX, dy): to these absolute errors, numbers or arrays
+        that fit X and y.  Columns that are constant or hold only 0 and 1 count as exact in the first two.
         samples: how many times to perturb the inputs, uniformly within their error, and to refit exactly.
 
         Columns: estimate; computed: digits of it that are right for the inputs as given (all); data_limited: digits

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sumwise.arrays.digits import errors_of
 from sumwise.maths.least_squares import Dependence
 
 if TYPE_CHECKING:
     from sumwise.arrays.lstsq import LstsqResult
 
-WORTHWHILE = 10_000_000
+WORTHWHILE = 1_000_000
 """Largest n p^2 for which the printed fit works out the digits that the inputs support."""
 
 
@@ -113,9 +114,12 @@ def number(value: float, digits: int = 6) -> str:
 
 
 def _limits(fit: LstsqResult) -> np.ndarray | None:
-    """(p,) digits that the printed inputs support; None where that is unknown, undefined or dear."""
+    """(p,) digits that the printed inputs support; None where they are exact, and where that
+    is unknown, undefined or dear."""
     n, p = fit.nobs, len(fit.names)
     if fit.rows is None or not fit.flat or fit.rank < p or n * p * p > WORTHWHILE:
+        return None
+    if not any(error.any() for error in errors_of(fit.rows, "printed")):
         return None
     return fit.digits()["data_limited"].to_numpy()
 
@@ -154,8 +158,8 @@ def _notes(fit: LstsqResult) -> list[str]:
     notes.append("Every number is the exact result for these inputs, rounded once.")
     if _limits(fit) is not None:
         notes[-1] += (
-            " digits: how many would survive if every input were good only to half a unit of its last printed digit "
-            "(constant and 0/1 columns taken as exact)."
+            " digits: how many would survive if every input were good only to half a unit of its last printed decimal "
+            "(whole numbers and constant columns count as exact)."
         )
     return notes
 

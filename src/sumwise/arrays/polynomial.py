@@ -275,7 +275,7 @@ class PolynomialFit:
         inputs: as in `LstsqResult.digits`, (dx, dy) for absolute errors.  To first order: a change of x_r acts on all
         powers of x_r together.  nan where the coefficients are not unique.
         """
-        limited = surviving(self.bound(self.basis, *self._errors(inputs)), self.coef)
+        limited = surviving(self.bound(self.basis, *self.errors(inputs)), self.coef)
         return pd.DataFrame(
             {"estimate": self.coef, "computed": np.full(len(limited), ALL), "data_limited": limited}, index=self.names
         )
@@ -285,7 +285,8 @@ class PolynomialFit:
         """Of the coefficients."""
         return polynomial_text.names(self.basis, self.degree, self.domain is not None)
 
-    def _errors(self, inputs: Inputs) -> tuple[Floats, Floats]:
+    def errors(self, inputs: Inputs) -> tuple[Floats, Floats]:
+        """(dx, dy), each (n,): the largest error of each number."""
         n = len(self.data.x)
         if isinstance(inputs, tuple) and len(inputs) == 2:
             dx, dy = (np.broadcast_to(np.abs(np.asarray(d, dtype=np.float64)), (n,)) for d in inputs)

@@ -93,8 +93,11 @@ def _cells(fit: PolynomialFit) -> list[list[str]]:
 
 
 def _limits(fit: PolynomialFit) -> np.ndarray | None:
-    """(degree + 1,) digits that the printed inputs support; None where that is undefined or dear."""
+    """(degree + 1,) digits that the printed inputs support; None where they are exact, and where
+    that is undefined or dear."""
     if fit.rank <= fit.degree or fit.nobs * (fit.degree + 1) > WORTHWHILE:
+        return None
+    if not any(error.any() for error in fit.errors("printed")):
         return None
     return fit.digits()["data_limited"].to_numpy()
 
@@ -114,6 +117,7 @@ def _notes(fit: PolynomialFit) -> list[str]:
     last = "Every number is the exact result for these points, rounded once."
     if _limits(fit) is not None:
         last += (
-            " digits: how many would survive if every x and y were good only to half a unit of its last printed digit."
+            " digits: how many would survive if every x and y were good only to half a unit of its last printed "
+            "decimal (whole numbers count as exact)."
         )
     return [*notes, last]

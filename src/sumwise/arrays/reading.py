@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.arrays.columns import Column, of_integers
+from sumwise.arrays.columns import Column, Floats, of_integers
 from sumwise.errors import DataError, UsageError
 
 EXACT = 2**53
@@ -79,7 +79,7 @@ def _bad(bad: NDArray[np.bool_], where: str, one: str, many: str) -> str:
 def _of_floats(values: NDArray[Any], where: str, decimal: bool | None) -> Column:
     check_finite(values, lambda _: where)
     if decimal and values.dtype.itemsize <= 8:
-        return shortest(values)
+        return _shortest(values)
     if values.dtype == np.float64:
         return Column((values.astype(np.float64, copy=False),))
     first = values.astype(np.float64)  # exact for narrower floats
@@ -93,18 +93,36 @@ def _of_floats(values: NDArray[Any], where: str, decimal: bool | None) -> Column
     return Column((first, second)) if second.any() else Column((first,))
 
 
-def shortest(values: NDArray[Any]) -> Column:
+def _shortest(values: NDArray[Any]) -> Column:
     """Floats as the shortest decimals that read back as them."""
-    if values.dtype.itemsize == 8:
-        for decimals in range(16):
-            scaled = values * float(10**decimals)
-            # at most 15 digits: then only one decimal of that length reads back, and rint finds it
-            if not (np.abs(scaled) < 1e15).all():
-                break
-            whole = np.rint(scaled)
-            if bool((whole / float(10**decimals) == values).all()):
-                return Column((whole,), decimals, decimals)
+    few = _few_decimals(values)
+    if few is not None:
+        return Column((few[0],), few[1], few[1])
     return _of_decimals([Decimal(text) for text in _texts(values)])
+
+
+def _few_decimals(values: NDArray[Any]) -> tuple[Floats, int] | None:
+    """(numbers times 10^d, d) for float64 that are decimals of at most 15 digits; else None."""
+    if values.dtype.itemsize < 8:
+        return None
+    for decimals in range(16):
+        scaled = values * float(10**decimals)
+        # at most 15 digits: then only one decimal of that length reads back, and rint finds it
+        if not (np.abs(scaled) < 1e15).all():
+            return None
+        whole = np.rint(scaled)
+        if bool((whole / float(10**decimals) == values).all()):
+            return whole, decimals
+    return None
+
+
+def decimals_shown(values: NDArray[Any]) -> int:
+    """Digits after the point of the shortest decimals that read back as the floats; 0 for whole numbers."""
+    few = _few_decimals(values)
+    if few is not None:
+        return few[1]
+    whole = values == np.rint(values)
+    return max((-int(Decimal(text).as_tuple().exponent) for text in _texts(values[~whole])), default=0)
 
 
 def _texts(values: NDArray[Any]) -> list[str]:

@@ -16,6 +16,9 @@ def test_a_printed_number_is_good_to_half_a_unit_of_its_last_place() -> None:
     table = checks.matrix([["0.25", "3", 0.5, "1", 1], ["1.0", "4.10", 12.25, "1", 0]])
     errors = [column_error(column, "printed")[0] for column in table.columns]
     assert errors == [0.005, 0.005, 0.005, 0, 0]  # a constant column and a 0/1 column are exact
+    whole = [column_error(column, "printed")[0] for column in checks.matrix([[2, 3.0, "7"], [4, 1e20, "9"]]).columns]
+    assert whole == [0, 0, 0]
+    assert column_error(checks.matrix([[1 / 3], [2.0]]).columns[0], "printed")[0] == 0.5e-16  # 0.3333333333333333
     assert column_error(checks.matrix(np.float32([[0.1], [0.3]])).columns[0], "printed")[0] == 0.05
 
 

@@ -206,17 +206,26 @@ def test_the_printed_fit() -> None:
     assert str(sw.lstsq(LINE, DEATHS)).splitlines()[:6] == [
         "Exact least squares: 7 rows, 2 columns, rank 2",
         "",
-        "        Estimate  Std. Error  t value  Pr(>|t|)  digits",
-        "x1   155.3571429     15.0119    10.35  0.000145     1.5",
-        "x2  -2.271428571     0.41241   -5.508    0.0027     1.2",
+        "        Estimate  Std. Error  t value  Pr(>|t|)",
+        "x1   155.3571429     15.0119    10.35  0.000145",
+        "x2  -2.271428571     0.41241   -5.508    0.0027",
         "",
     ]
     several = sw.lstsq(X, Y, W)
     assert str(several).startswith("Weighted exact least squares")
     assert several.table.shape == (6, 4)
     assert several.table.index[0] == ("y1", "x1")
-    html = sw.lstsq(LINE, DEATHS)._repr_html_()
-    assert '<b>15</b><span style="opacity:.45">5.3571429</span>' in html
+
+
+def test_digits_that_the_inputs_do_not_support_are_weak() -> None:
+    """Heights to a tenth: half of that moves the slope by up to about a hundredth of itself."""
+    fit = sw.lstsq([[1, "1.5"], [1, "2.5"], [1, "4.0"], [1, "4.5"]], ["1.1", "2.3", "3.7", "4.6"])
+    assert str(fit).splitlines()[2].endswith("digits")
+    assert "half a unit of its last printed decimal" in " ".join(str(fit).split())
+    limit = fit.digits()["data_limited"].iloc[1]
+    assert 1 < limit < 2
+    slope = f"{fit.coef[1]:.10g}"
+    assert f'<b>{slope[:3]}</b><span style="opacity:.45">{slope[3:]}</span>' in fit._repr_html_()
 
 
 def test_threads_change_no_bit() -> None:
