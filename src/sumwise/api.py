@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sumwise.data import parse
+from sumwise.data import Formula, parse
 from sumwise.errors import UsageError
+from sumwise.fitting.linear import fit_linear
 from sumwise.fitting.mixed import fit_mixed
 from sumwise.fitting.options import Options
 from sumwise.results.fit import Fit
@@ -15,29 +17,54 @@ def fit(
     formula: str,
     data: Any,
     *,
-    family: str = "binomial",
+    family: str = "gaussian",
+    weights: str | None = None,
     nodes: int | str = "auto",
     missing: str = "error",
+    decimal: bool | None = None,
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Fit:
     """Fit a model to rows in one table or at many sites.
 
-    formula: "y ~ x + (1 | g)" with y in 0/1, or "cbind(successes, failures) ~ x + (1 | g)"; one random
-    intercept.
-    data: a pandas, polars or Arrow table; the path or glob of CSV or Parquet files; or {site name: any of
-    these}.
-    family: "binomial" (logit link).
-    nodes: "auto" chooses for each group the smallest order whose measured error keeps the total
-        log-likelihood within 1e-10; 1 is Laplace's approximation; k takes k nodes everywhere.
+    formula: "y ~ x" is a linear model, with family="gaussian"; "y ~ x + (1 | g)" has a random intercept for each
+        group, with family="binomial" and y in 0/1, or cbind(successes, failures) for y.
+    data: a pandas, polars or Arrow table; the path or glob of CSV, Parquet or text files; or {site name: any of these}.
+    family: "gaussian" (least squares) or "binomial" (logit link).
+    weights: of the rows, as text: a column of the data or an expression of columns, such as "1 / sd^2"; gaussian only.
+    nodes: of the quadrature, with random effects only.  "auto" chooses for each group the smallest order whose
+        measured error keeps the total log-likelihood within 1e-10; 1 is Laplace's approximation; k takes k nodes.
     missing: "error" refuses rows with missing values, "drop" leaves them out and counts them.
+    decimal: True keeps numbers as the exact decimals they are written in, False takes the nearest floats; None keeps
+        those of text files (.dat, .txt) exact; gaussian only.
     threads: how many at most; the bits do not depend on it.
-    progress: show each round on standard error; None shows them when the fit takes long and a person is
-    watching.
+    progress: show each round on standard error; None shows them when the fit takes long and a person is watching.
 
-    Raises UsageError (the call), DataError (the rows), SiteError (one site).
+    Gives a LinearFit or a MixedFit.   Raises UsageError (the call), DataError (the rows), SiteError (one site).
     """
     if not isinstance(formula, str):
         raise UsageError(f"the formula comes first, as text; this is a {type(formula).__name__}: fit(formula, data)")
-    options = Options(family=family, nodes=nodes, missing=missing, threads=threads, progress=progress)
-    return fit_mixed(parse(formula), data, options)
+    options = Options(family, weights, nodes, missing, decimal, threads, progress)
+    parsed = parse(formula)
+    return choose(parsed, family)(parsed, data, options)
+
+
+def choose(formula: Formula, family: str) -> Callable[[Formula, Any, Options], Fit]:
+    """What fits this kind of model.  Raises UsageError where this version has none, with what to write instead."""
+    match family, bool(formula.bars):
+        case "gaussian", False:
+            return fit_linear
+        case "binomial", True:
+            return fit_mixed
+        case "gaussian", _:
+            bars = " + ".join(bar.text for bar in formula.bars)
+            raise UsageError(
+                f"{formula.text!r} has a random effect, {bars}, and a gaussian response (the default family): linear "
+                f'mixed models are not available. Write family="binomial" if the response is 0/1 or successes out of '
+                f"trials, or leave out {bars} for a linear model"
+            )
+        case _:
+            raise UsageError(
+                f"{formula.text!r} has no random effect: family={family!r} is available with one random intercept, "
+                f'"... + (1 | group)". Without it, family="gaussian" fits a linear model'
+            )

@@ -16,12 +16,14 @@ _EXAMPLES = """\b
 Examples:
   sumwise demo
       cattle disease in 15 herds that keep their own files; a simulation over two sites
-  sumwise fit "y ~ x + (1 | clinic)" visits.csv
+  sumwise fit "y ~ x" data.csv
+      linear regression, every digit exact; --decimal takes 0.1 in the file as 0.1
+  sumwise fit "bp ~ log(dose) * sex + I(age^2)" a.parquet b.parquet --weights n --json fit.json
+      factors, interactions, transforms and weights; two sites; the whole result kept as JSON
+  sumwise fit "y ~ x + (1 | clinic)" visits.csv --family binomial
       logistic regression with a random intercept for each clinic
-  sumwise fit "cbind(ill, size - ill) ~ factor(period) + (1 | herd)" herd-*.csv
+  sumwise fit "cbind(ill, size - ill) ~ factor(period) + (1 | herd)" herd-*.csv --family binomial
       counts out of totals; each file is a site, and only exact sums are added up
-  sumwise fit "y ~ log(dose) * sex + I(age^2) + (1 | clinic)" a.parquet b.parquet --json fit.json
-      factors, interactions and transforms; the whole result kept as JSON
 """
 
 
@@ -56,13 +58,19 @@ def _nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @main.command()
 @click.argument("formula")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--family", default="binomial", show_default=True, help="Distribution of the response.")
+@click.option("--family", default="gaussian", show_default=True, help="Distribution of the response: or binomial.")
+@click.option("--weights", help="Weights of the rows: a column, or an expression such as 1/v.")
+@click.option(
+    "--decimal/--no-decimal",
+    default=None,
+    help="Keep decimals exact, or take the nearest floating-point numbers.  [default: exact in .dat and .txt files]",
+)
 @click.option(
     "--nodes",
     default="auto",
     show_default=True,
     callback=_nodes,
-    help="Quadrature nodes: auto, or a number; 1 is Laplace.",
+    help="Quadrature nodes, with random effects: auto, or a number; 1 is Laplace.",
 )
 @click.option(
     "--missing",
@@ -78,13 +86,15 @@ def fit(
     formula: str,
     data: tuple[str, ...],
     family: str,
+    weights: str | None,
+    decimal: bool | None,
     nodes: int | str,
     missing: str,
     pool: bool,
     threads: int | None,
     json_path: Path | None,
 ) -> None:
-    """Fit FORMULA to DATA: CSV or Parquet files.  Several files are several sites, each named after its
+    """Fit FORMULA to DATA: CSV, Parquet or text files.  Several files are several sites, each named after its
     file.
     """
     if json_path is not None and not json_path.parent.is_dir():
@@ -93,8 +103,10 @@ def fit(
         formula,
         list(data) if pool else _sites(data),
         family=family,
+        weights=weights,
         nodes=nodes,
         missing=missing,
+        decimal=decimal,
         threads=threads,
     )
     click.echo(result.summary())

@@ -1,6 +1,7 @@
 """fit() as a user calls it: kinds of data, sites, and bad input, each with its message."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,17 @@ import pytest
 
 import sumwise as sw
 from sumwise.datasets import load, write_sites
+from sumwise.results.mixed import MixedFit
 from tests import reference
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 PLAIN = "y ~ x + (1 | g)"
+
+
+def fit_binomial(formula: Any, data: Any, **options: Any) -> MixedFit:
+    fitted = sw.fit(formula, data, **{"family": "binomial"} | options)
+    assert isinstance(fitted, MixedFit)
+    return fitted
 
 
 def simulated(groups: int = 30, size: int = 10) -> pd.DataFrame:
@@ -30,7 +38,7 @@ def simulated(groups: int = 30, size: int = 10) -> pd.DataFrame:
 DATA = simulated()
 
 
-def bits(fit: sw.Fit) -> bytes:
+def bits(fit: MixedFit) -> bytes:
     return b"".join(
         np.asarray(part).tobytes() for part in (fit.beta, fit.theta_value, fit.loglik, fit.covariance, fit.effects.mode)
     )
@@ -56,7 +64,7 @@ def test_every_kind_of_table_gives_the_same_bits(tmp_path: Path) -> None:
         [tmp_path / "p1.parquet", tmp_path / "p2.parquet"],
         {"one": frame.iloc[:100], "two": pl.from_pandas(frame.iloc[100:200]), "three": tmp_path / "p2.parquet"},
     ]
-    assert len({bits(sw.fit(formula, table)) for table in tables}) == 1
+    assert len({bits(fit_binomial(formula, table)) for table in tables}) == 1
 
 
 def test_a_site_without_a_level_still_has_its_column() -> None:
@@ -64,7 +72,7 @@ def test_a_site_without_a_level_still_has_its_column() -> None:
     sites = {"early": frame[frame["herd"] <= 7], "late": frame[frame["herd"] > 7]}
     first = {name: rows.assign(period=rows["period"].astype(str)) for name, rows in sites.items()}
     first["early"] = first["early"][first["early"]["period"] != "4"]
-    fit = sw.fit(CBPP, first)
+    fit = fit_binomial(CBPP, first)
     assert fit.terms == ("(Intercept)", "period2", "period3", "period4")
 
 
@@ -72,8 +80,8 @@ def test_cbpp_over_15_files_matches_the_reference_and_the_pooled_bits(tmp_path: 
     """Reference: tests/reference/cbpp.json."""
     expected = reference.load("cbpp")
     frame = load("cbpp")
-    pooled = sw.fit(CBPP, frame)
-    apart = sw.fit(CBPP.replace("period", "factor(period)"), write_sites(frame, "herd", tmp_path))
+    pooled = fit_binomial(CBPP, frame)
+    apart = fit_binomial(CBPP.replace("period", "factor(period)"), write_sites(frame, "herd", tmp_path))
     assert bits(apart) == bits(pooled)
     assert abs(pooled.loglik - expected["loglik"]) < 1e-9
     assert np.abs(pooled.beta - expected["beta"]).max() < 1e-8
@@ -83,42 +91,46 @@ def test_threads_and_order_of_sites_change_no_bit() -> None:
     frame = simulated(groups=400, size=60)  # large enough for threads
     sites = {str(k): rows for k, rows in frame.groupby(frame["g"] % 5)}
     backwards = dict(reversed(sites.items()))
-    fits = [sw.fit(PLAIN, sites, threads=1), sw.fit(PLAIN, sites, threads=2), sw.fit(PLAIN, backwards, threads=3)]
+    fits = [
+        fit_binomial(PLAIN, sites, threads=1),
+        fit_binomial(PLAIN, sites, threads=2),
+        fit_binomial(PLAIN, backwards, threads=3),
+    ]
     assert len({bits(fit) for fit in fits}) == 1
 
 
 def test_center_and_scale_learn_from_all_sites() -> None:
     formula = "y ~ scale(x) + center(z) + (1 | g)"
     sites = {"a": DATA[DATA["g"] < 4], "b": DATA[DATA["g"] >= 4]}
-    assert bits(sw.fit(formula, sites)) == bits(sw.fit(formula, DATA))
+    assert bits(fit_binomial(formula, sites)) == bits(fit_binomial(formula, DATA))
 
 
 def test_an_offset_shifts_the_coefficient_it_duplicates() -> None:
-    plain, shifted = sw.fit(PLAIN, DATA), sw.fit("y ~ x + offset(0.5 * x) + (1 | g)", DATA)
+    plain, shifted = fit_binomial(PLAIN, DATA), fit_binomial("y ~ x + offset(0.5 * x) + (1 | g)", DATA)
     assert abs(plain.coef["x"] - shifted.coef["x"] - 0.5) < 1e-9
     assert abs(plain.loglik - shifted.loglik) < 1e-9
 
 
 def test_r_and_python_spellings_are_one() -> None:
-    r = sw.fit("y ~ I(x^2) + log(abs(z)) + (1 | g)", DATA)
-    python = sw.fit("y ~ I(x**2) + np.log(np.abs(z)) + (1 | g)", DATA)
+    r = fit_binomial("y ~ I(x^2) + log(abs(z)) + (1 | g)", DATA)
+    python = fit_binomial("y ~ I(x**2) + np.log(np.abs(z)) + (1 | g)", DATA)
     assert bits(r) == bits(python)
 
 
 def test_missing_drop_equals_fitting_the_complete_rows() -> None:
     holes = DATA.assign(x=DATA["x"].where(DATA.index % 7 != 0))
-    dropped = sw.fit(PLAIN, holes, missing="drop")
-    assert bits(dropped) == bits(sw.fit(PLAIN, holes.dropna()))
+    dropped = fit_binomial(PLAIN, holes, missing="drop")
+    assert bits(dropped) == bits(fit_binomial(PLAIN, holes.dropna()))
     assert dropped.sites["dropped"].tolist() == [43]  # ceil(300 / 7)
     assert "43 rows with missing values dropped" in dropped.summary()
 
 
 def test_progress_prints_a_line_a_round(capsys: pytest.CaptureFixture[str]) -> None:
-    fit = sw.fit(PLAIN, DATA, progress=True)
+    fit = fit_binomial(PLAIN, DATA, progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(fit.rounds)
     assert "could move" in lines[-1]
-    sw.fit(PLAIN, DATA, progress=False)
+    fit_binomial(PLAIN, DATA, progress=False)
     assert capsys.readouterr().err == ""
 
 
@@ -126,13 +138,13 @@ def test_a_csv_and_a_frame_with_categories_agree_under_factor(tmp_path: Path) ->
     """A CSV file cannot declare categories: its whole numbers are the frame's categories."""
     formula, frame = CBPP.replace("period", "factor(period)"), load("cbpp")
     frame[frame["herd"] <= 7].to_csv(tmp_path / "north.csv", index=False)
-    mixed = sw.fit(formula, {"north": tmp_path / "north.csv", "south": frame[frame["herd"] > 7]})
-    pooled = sw.fit(formula, frame)
+    mixed = fit_binomial(formula, {"north": tmp_path / "north.csv", "south": frame[frame["herd"] > 7]})
+    pooled = fit_binomial(formula, frame)
     assert bits(mixed) == bits(pooled)
     frame.to_csv(tmp_path / "all.csv", index=False)
     expected = pooled.predict(frame).tolist()
     assert pooled.predict(tmp_path / "all.csv").tolist() == expected
-    assert sw.fit(formula, tmp_path / "all.csv").predict(frame).tolist() == expected
+    assert fit_binomial(formula, tmp_path / "all.csv").predict(frame).tolist() == expected
 
 
 def test_a_factor_used_as_a_number_elsewhere_is_not_taken_for_one(tmp_path: Path) -> None:
@@ -140,11 +152,11 @@ def test_a_factor_used_as_a_number_elsewhere_is_not_taken_for_one(tmp_path: Path
     frame.to_csv(tmp_path / "numbers.csv", index=False)
     sites = {"a": tmp_path / "numbers.csv", "b": frame.assign(herd=frame["herd"] + 100)}
     with pytest.raises(sw.SiteError, match="period"):
-        sw.fit(CBPP, sites)
+        fit_binomial(CBPP, sites)
 
 
 def test_laplace_good_to_a_hundredth_a_group_is_converged_and_says_what_it_is_off_by() -> None:
-    fit = sw.fit(CBPP, load("cbpp"), nodes=1)
+    fit = fit_binomial(CBPP, load("cbpp"), nodes=1)
     assert fit.verdict.code == "converged"
     assert "uncertain by 0.04" in fit.verdict.text  # tests/reference/cbpp.json: 1 node is off by 0.043 at the optimum
 
@@ -152,7 +164,7 @@ def test_laplace_good_to_a_hundredth_a_group_is_converged_and_says_what_it_is_of
 @pytest.mark.parametrize(("nodes", "code"), [(1, "quadrature_limited"), (151, "converged"), ("auto", "converged")])
 def test_the_verdict_tells_a_rough_quadrature(nodes: int | str, code: str) -> None:
     """Toenail's groups need many nodes: Laplace's log-likelihood is off by units (tests/reference/toenail.json)."""
-    fit = sw.fit("outcome ~ treatment * time + (1 | patientID)", load("toenail"), nodes=nodes)
+    fit = fit_binomial("outcome ~ treatment * time + (1 | patientID)", load("toenail"), nodes=nodes)
     assert fit.verdict.code == code
     assert ("uncertain by" in fit.verdict.text) == (fit.quadrature.error > 1e-6)
 
@@ -162,7 +174,7 @@ def test_the_verdict_tells_a_rough_quadrature(nodes: int | str, code: str) -> No
 
 @pytest.mark.parametrize("unit", [1e-12, 1e-3, 1e6, 1e12])
 def test_units_change_no_p_value(unit: float) -> None:
-    plain, scaled = sw.fit(PLAIN, DATA), sw.fit(PLAIN, DATA.assign(x=DATA["x"] * unit))
+    plain, scaled = fit_binomial(PLAIN, DATA), fit_binomial(PLAIN, DATA.assign(x=DATA["x"] * unit))
     assert abs(scaled.loglik - plain.loglik) < 1e-9
     np.testing.assert_allclose(scaled.tidy()["p_value"][1], plain.tidy()["p_value"][1], rtol=1e-9)
 
@@ -171,7 +183,7 @@ def test_units_change_no_p_value(unit: float) -> None:
 def test_shifts_change_no_p_value_beyond_what_they_cost_the_data(shift: float) -> None:
     moved = DATA.assign(x=DATA["x"] + shift)
     kept = DATA.assign(x=moved["x"] - shift)  # what is left of x after the shift has rounded it
-    a, b = sw.fit(PLAIN, moved), sw.fit(PLAIN, kept)
+    a, b = fit_binomial(PLAIN, moved), fit_binomial(PLAIN, kept)
     np.testing.assert_allclose(a.tidy()["p_value"][1], b.tidy()["p_value"][1], rtol=1e-8)
 
 
@@ -213,9 +225,20 @@ REFUSED = [
     ("huge values", sw.DataError, ["'x'", "unit"], PLAIN, DATA.assign(x=DATA["x"] * 1e200), {}),
     ("tiny values", sw.DataError, ["'x'", "unit"], PLAIN, DATA.assign(x=DATA["x"] * 1e-200), {}),
     ("unknown column", sw.UsageError, ["'xx'", "Did you mean 'x'?", "^"], "y ~ xx + (1 | g)", DATA, {}),
-    ("unknown family", sw.UsageError, ["'poison'", "'binomial'"], PLAIN, DATA, {"family": "poison"}),
+    ("unknown family", sw.UsageError, ["'poison'", "'binomial'", "'gaussian'"], PLAIN, DATA, {"family": "poison"}),
     ("malformed formula", sw.UsageError, ["never closed", "^"], "y ~ x + (1 | g", DATA, {}),
-    ("no bar", sw.UsageError, ["no random effect"], "y ~ x", DATA, {}),
+    ("no bar", sw.UsageError, ["no random effect", "(1 | group)", "gaussian"], "y ~ x", DATA, {}),
+    (
+        "bar and the default family",
+        sw.UsageError,
+        ["(1 | g)", "linear mixed models", 'family="binomial"'],
+        PLAIN,
+        DATA,
+        {"family": "gaussian"},
+    ),
+    ("weights with a bar", sw.UsageError, ["weights='z'", "cbind"], PLAIN, DATA, {"weights": "z"}),
+    ("decimals with a bar", sw.UsageError, ["decimal=True"], PLAIN, DATA, {"decimal": True}),
+    ("decimals of a wrong type", sw.UsageError, ["decimal='yes'"], PLAIN, DATA, {"decimal": "yes"}),
     ("random slope", sw.UsageError, ["(1 + x | g) is not available"], "y ~ x + (1 + x | g)", DATA, {}),
     ("two bars", sw.UsageError, ["2 random-effect terms"], "y ~ x + (1 | g) + (1 | f)", DATA, {}),
     ("transform that learns", sw.UsageError, ["poly()", "one site"], "y ~ poly(x, 2) + (1 | g)", DATA, {}),
@@ -279,13 +302,13 @@ REFUSED = [
 def test_refused_with_a_message_that_says(case) -> None:
     _, error, words, formula, data, options = case
     with pytest.raises(error) as caught:
-        sw.fit(formula, data, **options)
+        fit_binomial(formula, data, **options)
     message = str(caught.value)
     assert [word for word in words if word not in message] == []
 
 
 def test_an_unseen_level_is_named_in_predictions() -> None:
-    fit = sw.fit("y ~ f + (1 | g)", DATA)
+    fit = fit_binomial("y ~ f + (1 | g)", DATA)
     with pytest.raises(sw.DataError, match="'q'"):
         fit.predict(DATA.assign(f="q"))
 
@@ -295,7 +318,7 @@ def test_a_model_without_fixed_effects_has_a_variance_all_the_same(spread: float
     rng = np.random.default_rng(3)
     g = np.repeat(np.arange(40), 8)
     chance = 1 / (1 + np.exp(-spread * rng.normal(size=40)[g]))
-    fit = sw.fit("y ~ 0 + (1 | g)", pd.DataFrame({"g": g, "y": (rng.random(320) < chance).astype(int)}))
+    fit = fit_binomial("y ~ 0 + (1 | g)", pd.DataFrame({"g": g, "y": (rng.random(320) < chance).astype(int)}))
     assert fit.verdict.code in ("converged", "boundary")
     assert len(fit.coef) == 0
     assert abs(fit.theta_value - spread) < 0.6
@@ -304,13 +327,13 @@ def test_a_model_without_fixed_effects_has_a_variance_all_the_same(spread: float
 
 def test_groups_of_a_single_row_among_others_are_fine() -> None:
     frame = DATA.assign(g=np.where(DATA.index < 20, 1000 + DATA.index, DATA["g"]))
-    fit = sw.fit(PLAIN, frame)
+    fit = fit_binomial(PLAIN, frame)
     assert fit.verdict.code == "converged"
     assert fit.ngroups["g"] == 48  # groups 0 and 1 fell apart into 20
 
 
 def test_overflowing_offsets_end_in_words_not_in_a_crash() -> None:
     """Offsets of thousands put most rows beyond float64: nothing can be fitted, and the verdict says so."""
-    fit = sw.fit("y ~ z + offset(1000 * x) + (1 | g)", DATA)
+    fit = fit_binomial("y ~ z + offset(1000 * x) + (1 | g)", DATA)
     assert fit.verdict.code in ("not_converged", "quadrature_limited")
     assert "uncertain by" in fit.verdict.text

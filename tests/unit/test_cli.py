@@ -13,6 +13,9 @@ from sumwise.datasets import load, path, write_sites
 CBPP = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
 
 
+BINOMIAL = ("--family", "binomial")
+
+
 def run(*arguments: str | Path) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     return result.exit_code, result.stdout, result.stderr
@@ -21,12 +24,12 @@ def run(*arguments: str | Path) -> tuple[int, str, str]:
 def test_help_teaches_by_example() -> None:
     code, out, _ = run("--help")
     assert code == 0
-    assert 'sumwise fit "y ~ x + (1 | clinic)" visits.csv' in out
+    assert 'sumwise fit "y ~ x + (1 | clinic)" visits.csv --family binomial' in out
 
 
 def test_fit_prints_the_summary_and_writes_json(tmp_path: Path) -> None:
     target = tmp_path / "fit.json"
-    code, out, _ = run("fit", CBPP, path("cbpp"), "--json", target)
+    code, out, _ = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--json", target)
     assert code == 0
     assert "factor(period)2" in out
     kept = sumwise.Fit.from_json(target)
@@ -37,9 +40,9 @@ def test_fit_prints_the_summary_and_writes_json(tmp_path: Path) -> None:
 def test_several_files_are_several_sites_with_the_bits_of_one_table(tmp_path: Path) -> None:
     files = write_sites(load("cbpp"), "herd", tmp_path)
     target = tmp_path / "fit.json"
-    code, _, _ = run("fit", CBPP, *files.values(), "--json", target)
+    code, _, _ = run("fit", *BINOMIAL, CBPP, *files.values(), "--json", target)
     assert code == 0
-    kept, pooled = sumwise.Fit.from_json(target), sumwise.fit(CBPP, load("cbpp"))
+    kept, pooled = sumwise.Fit.from_json(target), sumwise.fit(CBPP, load("cbpp"), family="binomial")
     assert len(kept.sites) == 15
     assert kept.beta.tobytes() == pooled.beta.tobytes()
 
@@ -48,31 +51,31 @@ def test_pool_reads_files_as_one_table(tmp_path: Path) -> None:
     table = load("cbpp")
     table.iloc[:30].to_csv(tmp_path / "a.csv", index=False)  # herd 8 has rows in both files
     table.iloc[30:].to_csv(tmp_path / "b.csv", index=False)
-    code, _, err = run("fit", CBPP, tmp_path / "a.csv", tmp_path / "b.csv")
+    code, _, err = run("fit", *BINOMIAL, CBPP, tmp_path / "a.csv", tmp_path / "b.csv")
     assert code == 2
     assert "A group must lie within one site" in err
-    code, out, _ = run("fit", CBPP, tmp_path / "a.csv", tmp_path / "b.csv", "--pool")
+    code, out, _ = run("fit", *BINOMIAL, CBPP, tmp_path / "a.csv", tmp_path / "b.csv", "--pool")
     assert code == 0
     assert "56 rows, 15 groups, 1 site" in out
 
 
 def test_nodes_is_passed_on() -> None:
-    _, out, _ = run("fit", CBPP, path("cbpp"), "--nodes", "1")
+    _, out, _ = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--nodes", "1")
     assert "Laplace's approximation (1 node)" in out
-    code, _, err = run("fit", CBPP, path("cbpp"), "--nodes", "many")
+    code, _, err = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--nodes", "many")
     assert code == 2
     assert "'many' is neither 'auto' nor a whole number" in err
 
 
 def test_an_error_is_one_readable_message_and_exit_code_2() -> None:
-    code, out, err = run("fit", "y ~ x", path("cbpp"))
+    code, out, err = run("fit", "y ~ x + (1 | herd)", path("cbpp"))
     assert (code, out) == (2, "")
     assert err.startswith("UsageError: ")
     assert "Traceback" not in err
 
 
 def test_a_path_that_cannot_be_written_is_refused_before_the_fit(tmp_path: Path) -> None:
-    code, out, err = run("fit", CBPP, path("cbpp"), "--json", tmp_path / "no" / "fit.json")
+    code, out, err = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--json", tmp_path / "no" / "fit.json")
     assert (code, out) == (2, "")
     assert "there is no folder" in err
 
@@ -81,7 +84,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for folder in (tmp_path, tmp_path / "b"):
         load("cbpp").to_csv(folder / "same.csv", index=False)
-    code, _, err = run("fit", CBPP, tmp_path / "same.csv", tmp_path / "b" / "same.csv")
+    code, _, err = run("fit", *BINOMIAL, CBPP, tmp_path / "same.csv", tmp_path / "b" / "same.csv")
     assert code == 2
     assert "'same'" in err
 

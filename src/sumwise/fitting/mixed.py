@@ -58,7 +58,7 @@ def _model(formula: Formula, options: Options) -> RandomIntercept:
                 f"are written cbind(successes, failures)"
             )
     if len(formula.bars) != 1:
-        found = "no random effect" if not formula.bars else f"{len(formula.bars)} random-effect terms"
+        found = f"{len(formula.bars)} random-effect terms"
         raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
     (bar,) = formula.bars
     if bar.terms.replace(" ", "") != "1" or not bar.columns:
@@ -156,7 +156,7 @@ def _result(
         loglik_value=estimate.loglik,
         nobs=estimate.rows,
         effects=effects,
-        verdict=_verdict(estimate, effects.group, bound),
+        verdict_record=_verdict(estimate, effects.group, bound),
         quadrature=Quadrature(estimate.nodes, estimate.error, bound),
         round_records=tuple(records),
         site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),

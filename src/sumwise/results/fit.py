@@ -27,8 +27,7 @@ class Fit(ABC):
     models have stands in MixedFit and LinearFit.
 
     formula, family, link: as fitted; contract: columns, types and levels that the sites agreed on, in JSON's types;
-    terms: names of the p coefficients; nobs: rows; verdict: how far to believe it; round_records, site_records: what
-    was asked, and who answered.
+    terms: names of the p coefficients; nobs: rows; round_records, site_records: what was asked, and who answered.
     """
 
     formula: str
@@ -37,7 +36,6 @@ class Fit(ABC):
     contract: dict[str, Any]
     terms: tuple[str, ...]
     nobs: int
-    verdict: Verdict
     round_records: tuple[RoundRecord, ...]
     site_records: tuple[SiteRecord, ...]
 
@@ -94,6 +92,11 @@ class Fit(ABC):
         return -2 * self.loglik + self.df * float(np.log(self.nobs))
 
     # -- what happened --
+
+    @property
+    @abstractmethod
+    def verdict(self) -> Verdict:
+        """How far to believe it."""
 
     @property
     def rounds(self) -> pd.DataFrame:
@@ -172,7 +175,6 @@ def common_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     names = ("formula", "family", "link", "contract", "nobs")
     return {name: values[name] for name in names} | {
         "terms": tuple(values["terms"]),
-        "verdict": Verdict(**values["verdict"]),
         "round_records": tuple(RoundRecord(**r) for r in values["round_records"]),
         "site_records": tuple(SiteRecord(**s) for s in values["site_records"]),
     }

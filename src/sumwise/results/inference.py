@@ -1,14 +1,25 @@
-"""Normal-theory inference from estimates and standard errors."""
+"""Inference from estimates and standard errors: normal for mixed models, t and F for linear ones."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc, ndtri
+from scipy.special import erfc, fdtrc, ndtri, stdtr, stdtrit
 
 from sumwise.errors import UsageError
 
 Floats = NDArray[np.float64]
+
+
+class FStatistic(NamedTuple):
+    """value: F; df1, df2: its degrees of freedom; p: P(F' > value) for F' ~ F(df1, df2).  nan where not defined."""
+
+    value: float
+    df1: int
+    df2: int
+    p: float
 
 
 def two_sided_p(z: Floats) -> Floats:
@@ -16,9 +27,29 @@ def two_sided_p(z: Floats) -> Floats:
     return np.asarray(erfc(np.abs(z) / np.sqrt(2)))
 
 
-def normal_interval(estimate: Floats, se: Floats, level: float) -> tuple[Floats, Floats]:
-    """estimate -+ z se, z the normal quantile at (1 + level) / 2.  Raises UsageError unless 0 < level < 1."""
+def two_sided_t(t: Floats, df: int) -> Floats:
+    """P(|T| > |t|) for T ~ t(df), accurate in the tail; nan where t is nan, or df is 0."""
+    return np.asarray(2 * stdtr(df, -np.abs(t))) if df else np.full(np.shape(t), np.nan)
+
+
+def f_test(value: float, df1: int, df2: int) -> FStatistic:
+    """The statistic with its upper tail."""
+    defined = df1 > 0 and df2 > 0
+    return FStatistic(value if defined else np.nan, df1, df2, float(fdtrc(df1, df2, value)) if defined else np.nan)
+
+
+def normal_quantile(level: float) -> float:
+    """z with P(|Z| < z) = level.  Raises UsageError unless 0 < level < 1."""
+    return float(ndtri((1 + _checked(level)) / 2))
+
+
+def t_quantile(level: float, df: int) -> float:
+    """t with P(|T| < t) = level, T ~ t(df); nan for df = 0.  Raises UsageError unless 0 < level < 1."""
+    upper = (1 + _checked(level)) / 2
+    return float(stdtrit(df, upper)) if df else float("nan")
+
+
+def _checked(level: float) -> float:
     if not 0 < level < 1:
         raise UsageError(f"level={level!r}: a confidence level lies between 0 and 1, for instance 0.95")
-    z = float(ndtri((1 + level) / 2))
-    return estimate - z * se, estimate + z * se
+    return level

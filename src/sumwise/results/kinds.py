@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sumwise.results.fit import Fit
+from sumwise.results.linear import LinearFit
 from sumwise.results.mixed import MixedFit
 
-KINDS: dict[str, type[Fit]] = {kind.model: kind for kind in (MixedFit,)}
+KINDS: dict[str, type[Fit]] = {kind.model: kind for kind in (LinearFit, MixedFit)}

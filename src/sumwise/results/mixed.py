@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sumwise.errors import UsageError
 from sumwise.results import mixed_summary
 from sumwise.results.fit import Fit, common_fields
-from sumwise.results.inference import normal_interval, two_sided_p
+from sumwise.results.inference import normal_quantile, two_sided_p
 from sumwise.results.predict import predict
-from sumwise.results.record import Quadrature, RandomEffects
+from sumwise.results.record import Quadrature, RandomEffects, Verdict
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,7 +24,7 @@ class MixedFit(Fit):
     nodes: as asked for; beta (p,): fixed effects; theta_value: standard deviation of the random intercept; covariance:
     of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik_value: maximised
     log-likelihood, binomial coefficients included; effects: conditional modes; quadrature: its nodes and measured
-    error.
+    error; verdict_record: how far to believe it.
     """
 
     nodes: int | str
@@ -34,6 +34,7 @@ class MixedFit(Fit):
     loglik_value: float
     effects: RandomEffects
     quadrature: Quadrature
+    verdict_record: Verdict
 
     model: ClassVar[str] = "mixed"
 
@@ -103,6 +104,11 @@ class MixedFit(Fit):
         """-2 log-likelihood."""
         return -2 * self.loglik
 
+    @property
+    def verdict(self) -> Verdict:
+        """How far to believe it."""
+        return self.verdict_record
+
     # -- after the fit --
 
     def ranef(self) -> pd.DataFrame:
@@ -126,8 +132,8 @@ class MixedFit(Fit):
         """Confidence intervals of the fixed effects: columns lower, upper.  method: "wald"."""
         if method != "wald":
             raise UsageError(f"method={method!r}: the interval available is 'wald'")
-        lower, upper = normal_interval(self.beta, self.se.to_numpy(), level)
-        return pd.DataFrame({"lower": lower, "upper": upper}, index=list(self.terms))
+        half = normal_quantile(level) * self.se.to_numpy()
+        return pd.DataFrame({"lower": self.beta - half, "upper": self.beta + half}, index=list(self.terms))
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error,
@@ -205,4 +211,5 @@ class MixedFit(Fit):
             loglik_value=values["loglik_value"],
             effects=RandomEffects(effects["group"], *columns),
             quadrature=Quadrature(nodes, quadrature["error"], quadrature["bound"]),
+            verdict_record=Verdict(**values["verdict_record"]),
         )

@@ -17,13 +17,13 @@ FORMULA = "use ~ age + I(age^2) + urban + livch + (1 | district)"
 
 @pytest.fixture(scope="module")
 def fit() -> MixedFit:
-    return sw.fit(FORMULA, load("contraception"))
+    return sw.fit(FORMULA, load("contraception"), family="binomial")
 
 
 @pytest.fixture(scope="module")
 def zero() -> MixedFit:
     table = sw.simulate.two_sites().table()
-    return sw.fit("y ~ 0 + " + " + ".join(f"V{j}" for j in range(1, 11)) + " + (1 | site)", table)
+    return sw.fit("y ~ 0 + " + " + ".join(f"V{j}" for j in range(1, 11)) + " + (1 | site)", table, family="binomial")
 
 
 def test_tables_are_labelled_by_term(fit: MixedFit) -> None:
@@ -149,7 +149,7 @@ def test_notebooks_get_tables_with_names_escaped(fit: MixedFit) -> None:
     html = fit._repr_html_()
     assert html.count("<table>") == html.count("</table>") == 3
     assert "I(age^2)" in html
-    odd = sw.fit("use ~ I(age < 0) + (1 | district)", load("contraception"))
+    odd = sw.fit("use ~ I(age < 0) + (1 | district)", load("contraception"), family="binomial")
     assert "I(age &lt; 0)" in odd._repr_html_()
 
 

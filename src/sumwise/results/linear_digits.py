@@ -1,0 +1,77 @@
+"""How many digits of a linear fit's coefficients its inputs support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sumwise.data import Contract, open_sites, parse
+from sumwise.data.precision import InputErrors, input_errors
+from sumwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from sumwise.results.linear import LinearFit
+
+Floats = NDArray[np.float64]
+
+ALL = 16.0
+"""Digits of a float64: where the inputs support more, this many are said."""
+
+Inputs = str | float | Mapping[str, float]
+
+
+def digits(fit: LinearFit, data: Any, inputs: Inputs) -> pd.DataFrame:
+    """See LinearFit.digits."""
+    limited = surviving(first_order_bound(fit, _errors(fit, data, inputs)), fit.coef.to_numpy())
+    computed = np.where(np.isnan(fit.coef), np.nan, ALL)
+    return pd.DataFrame({"estimate": fit.coef, "computed": computed, "data_limited": limited}, index=list(fit.terms))
+
+
+def _errors(fit: LinearFit, data: Any, inputs: Inputs) -> InputErrors:
+    if fit.weights is not None:
+        raise UsageError(f"digits are not available for weighted fits; this one has the weights '{fit.weights}'")
+    if isinstance(inputs, str) and inputs != "printed":
+        raise UsageError(f'inputs={inputs!r}: "printed", a relative error such as 1e-6, or {{column: absolute error}}')
+    if data is None:
+        if inputs != "printed" or fit.input_errors is None:
+            raise UsageError(
+                "the fit keeps no rows: to state errors of its inputs give the table, digits(data, inputs)"
+            )
+        return fit.input_errors
+    stated = inputs if isinstance(inputs, Mapping) else None
+    relative = None if isinstance(inputs, str | Mapping) else inputs
+    sources = open_sites(data, fit.decimal)
+    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
+    return input_errors(formula, contract, sources, stated=stated, relative=relative)
+
+
+def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
+    """(p,): the most that each coefficient can move, to first order, when the columns of X move by vectors no longer
+    than e_j and y by one no longer than e_y:
+
+        |db_k| <= sqrt(C_kk) (e_y + sum_j |b_j| e_j) + sqrt(rss) sum_j |C_kj| e_j,    C = (X'X)^-1
+
+    [db = X+ (dy - dX b) + C dX'r, Golub & Pereyra 1973; rows of X+ have length sqrt(C_kk)].  nan where the column was
+    left out; infinite where errors of this size may make the columns dependent: sum_j C_jj e_j^2 >= 1.
+    """
+    kept = list(fit.kept)
+    C, b = fit.solution.inverse, np.abs(fit.solution.coef[:, 0])
+    e, e_y = np.sqrt(errors.x[kept]), float(np.sqrt(errors.y))
+    size = np.sqrt(np.diag(C))
+    bound = np.full(len(fit.terms), np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = size * (e_y + float(b @ e)) + np.sqrt(fit.rss) * (np.abs(C) @ e)
+        bound[kept] = moved if np.sum((size * e) ** 2) < 1 else np.inf
+    return bound
+
+
+def surviving(bound: Floats, estimate: Floats) -> Floats:
+    """-log10(bound / |estimate|), between 0 and 16; nan where a column was left out."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log10(np.abs(estimate)) - np.log10(bound)
+    found = np.where(bound == 0, ALL, np.where(np.isnan(found), 0.0, found))
+    return np.where(np.isnan(estimate), np.nan, np.clip(found, 0.0, ALL))

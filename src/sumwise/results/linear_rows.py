@@ -1,0 +1,197 @@
+"""What a linear fit says about rows: predictions for new ones, residuals and influence for those that were fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import fsum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sumwise.data import Contract, DesignBlock, Rows, build, open_sites, parse, rows
+from sumwise.errors import DataError, UsageError
+from sumwise.results.inference import t_quantile
+from sumwise.results.twofold import Columns
+
+if TYPE_CHECKING:
+    from sumwise.results.linear import LinearFit
+
+Floats = NDArray[np.float64]
+
+BLOCK = 1 << 14
+"""Rows handled at a time where each needs as many numbers as there are columns."""
+
+INTERVALS = ("confidence", "prediction")
+KINDS = ("response", "pearson", "standardized", "studentized")
+
+SAME = 1e-6
+"""Relative difference up to which two residual sums of squares count as the same."""
+
+HOLDS = 1e-12
+"""Relative difference up to which an exact relation between columns holds in new rows, whose floats are rounded."""
+
+ON_ITS_OWN = 1e-15
+"""A row with a leverage of 1, up to this difference, determines a coefficient on its own: its residual is zero."""
+
+
+def predict(fit: LinearFit, data: Any, interval: str | None, level: float) -> pd.Series | pd.DataFrame:
+    """See LinearFit.predict."""
+    if interval is not None and interval not in INTERVALS:
+        raise UsageError(f'interval={interval!r}: None, "confidence" or "prediction"')
+    quantile = t_quantile(level, fit.df_resid)
+    found = open_sites(data, fit.decimal)
+    if len(found) != 1:
+        raise UsageError("predict takes one table, not a mapping of sites")
+    (source,) = found.values()
+    new = rows(parse(fit.formula), Contract.from_dict(fit.contract), source, grouped=False)
+    _check_estimable(fit, new)
+    X = _columns(fit, new)
+    mean = _linear(fit, X, (1.0, _offset(new)))
+    index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(mean))
+    if interval is None:
+        return pd.Series(mean, index=index, name="estimate")
+    leverage = _leverage(fit, X)
+    half = quantile * fit.sigma * np.sqrt(leverage + (interval == "prediction"))
+    table = {"estimate": mean, "std_error": fit.sigma * np.sqrt(leverage), "lower": mean - half, "upper": mean + half}
+    return pd.DataFrame(table, index=index)
+
+
+def residuals(fit: LinearFit, data: Any, kind: str) -> pd.Series:
+    """See LinearFit.residuals."""
+    if kind not in KINDS:
+        raise UsageError(f"kind={kind!r}: one of {', '.join(map(repr, KINDS))}")
+    sites, index = _fitted(fit, data)
+    if kind in ("response", "pearson"):
+        values = [site.residual if kind == "response" else np.sqrt(site.weights) * site.residual for site in sites]
+    else:
+        values = [_influence(fit, site)[kind].to_numpy() for site in sites]
+    return pd.Series(np.concatenate(values), index=index, name=kind)
+
+
+def influence(fit: LinearFit, data: Any) -> pd.DataFrame:
+    """See LinearFit.influence."""
+    sites, index = _fitted(fit, data)
+    return pd.concat([_influence(fit, site) for site in sites]).set_axis(index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """Rows of one site that were fitted.  X: the columns kept; y, residual = y - fitted, weights (n,)."""
+
+    X: Columns
+    y: Floats
+    residual: Floats
+    weights: Floats
+
+
+def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
+    """The rows by site, and their labels: those of a frame, else numbers from 0, with the site if there are several.
+
+    Raises DataError if `data` is not the table that was fitted.
+    """
+    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
+    sources = open_sites(data, fit.decimal)
+    sites = [_of_site(fit, build(formula, contract, source, family=fit.family)) for source in sources.values()]
+    _check_same_table(fit, sites)
+    if len(sites) == 1:
+        return sites, data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(sites[0].y))
+    labels = [(name, row) for name, site in zip(sources, sites, strict=True) for row in range(len(site.y))]
+    return sites, pd.MultiIndex.from_tuples(labels, names=["site", "row"])
+
+
+def _of_site(fit: LinearFit, block: DesignBlock) -> _Fitted:
+    X, response = _columns(fit, block), Columns.of([block.y], [block.y_exact])
+    residual = np.zeros(len(block.y)) if fit.rss == 0 else -_linear(fit, X, (1.0, _offset(block)), (-1.0, response))
+    weights = np.ones(len(block.y)) if block.weights is None else block.weights
+    return _Fitted(X, block.y, residual, weights)
+
+
+def _check_same_table(fit: LinearFit, sites: list[_Fitted]) -> None:
+    n = sum(int(np.count_nonzero(site.weights)) for site in sites)
+    if n != fit.nobs:
+        raise DataError(f"this is not the table that was fitted: it has {n} rows of positive weight, not {fit.nobs}")
+    rss = fsum(value for site in sites for value in (site.weights * site.residual**2).tolist())
+    if abs(rss - fit.rss) > SAME * fit.rss:
+        raise DataError(
+            f"this is not the table that was fitted: the residual sum of squares is {rss:.10g} here, {fit.rss:.10g} in "
+            f"the fit; give the same rows, response and weights"
+        )
+
+
+def _columns(fit: LinearFit, block: Rows | DesignBlock) -> Columns:
+    """The columns kept."""
+    return Columns.of([block.x[c] for c in fit.kept], [block.exact[c] for c in fit.kept])
+
+
+def _offset(block: Rows | DesignBlock) -> Columns:
+    """The offset as a column, none without."""
+    return Columns.of([], []) if block.offset is None else Columns.of([block.offset], [block.offset_exact])
+
+
+def _linear(fit: LinearFit, X: Columns, *more: tuple[float, Columns]) -> Floats:
+    """X b and what is added to it, each column times its factor: (n,), rounded once."""
+    high, low = fit.solution.coef_pair
+    for factor, columns in more:
+        X += columns
+        high = np.concatenate([high, np.full((columns.width, 1), factor)])
+    return X.times(high, np.concatenate([low, np.zeros((len(high) - len(low), 1))]))[:, 0]
+
+
+def _leverage(fit: LinearFit, X: Columns) -> Floats:
+    """x'(X'WX)^-1 x (n,), as the squared length of R x with R'R = (X'WX)^-1."""
+    high, low = (part.T for part in fit.solution.root_pair)
+    blocks = [X.rows(slice(i, i + BLOCK)).times(high, low) for i in range(0, X.n, BLOCK)]
+    return np.concatenate([np.square(block).sum(axis=1) for block in blocks])
+
+
+def _influence(fit: LinearFit, site: _Fitted) -> pd.DataFrame:
+    """R's lm.influence, rstandard, rstudent, cooks.distance and dffits, with e = sqrt(w) (y - fitted) and leverage h:
+
+        standardized  e / (sigma sqrt(1 - h))        studentized  the same with sigma of the other rows,
+        Cook's        standardized^2 h / ((1 - h) p)     sigma_i^2 = (rss - e^2 / (1 - h)) / (df - 1)
+
+    nan for rows of weight zero, which are not in the fit, and for those that determine a coefficient on their own.
+    """
+    e = np.sqrt(site.weights) * site.residual
+    h = site.weights * _leverage(fit, site.X)
+    left = np.where((h > 1 - ON_ITS_OWN) | (site.weights == 0), np.nan, 1 - h)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        standardized = e / (fit.sigma * np.sqrt(left))
+        others = np.maximum(fit.rss - e * e / left, 0.0) / (fit.df_resid - 1 if fit.df_resid > 1 else np.nan)
+        studentized = e / np.sqrt(others * left)
+        cooks = standardized**2 * h / (left * fit.rank)
+        dffits = studentized * np.sqrt(h / left)
+    return pd.DataFrame(
+        {
+            "fitted": site.y - site.residual,
+            "residual": site.residual,
+            "leverage": h,
+            "standardized": standardized,
+            "studentized": studentized,
+            "cooks_distance": cooks,
+            "dffits": dffits,
+        }
+    )
+
+
+def _check_estimable(fit: LinearFit, new: Rows) -> None:
+    """Raises DataError for rows where a column that was left out is not what the others made it in the fit."""
+    for dependence in fit.everything.dependences:
+        places = [*dependence.coefficients, dependence.column]
+        factors = [*dependence.coefficients.values(), Fraction(-1)]
+        high = np.array([[float(factor)] for factor in factors])
+        low = np.array([[float(factor - Fraction(h))] for factor, (h,) in zip(factors, high.tolist(), strict=True)])
+        off = Columns.of([new.x[c] for c in places], [new.exact[c] for c in places]).times(high, low)[:, 0]
+        size = sum(np.abs(new.x[c] * h) for c, (h,) in zip(places, high.tolist(), strict=True))
+        bad = np.abs(off) > HOLDS * size
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise DataError(
+                f"no prediction is defined for {int(bad.sum())} of {len(bad)} rows, the first is row "
+                f"{1 + int(new.kept[first])} (counted from 1): '{fit.terms[dependence.column]}' was left out because "
+                f"other columns explain it in every row that was fitted, and here it differs by {abs(off[first]):.3g}. "
+                f"Fit again with rows where they differ, or leave the column out of the formula"
+            )

@@ -1,0 +1,125 @@
+"""The fit of a linear model as text, in the manner of R's summary, and as HTML for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.results.linear_digits import ALL
+from sumwise.results.summary import LEGEND, align, dropped, numbers, p_value, paragraph, sites, stars, table
+
+if TYPE_CHECKING:
+    from sumwise.results.linear import LinearFit
+
+Floats = NDArray[np.float64]
+
+
+def text(fit: LinearFit) -> str:
+    """The printed summary."""
+    left_out = len(fit.terms) - fit.rank
+    undefined = f" ({left_out} not defined, explained by other columns)" if left_out else ""
+    parts = [
+        "Linear model, exact least squares",
+        f"Formula: {fit.formula}",
+        *([f"Weights: {fit.weights}"] if fit.weights else []),
+        f"   Data: {_data(fit)}",
+        "",
+        f"Coefficients:{undefined}",
+        *align(_coefficients(fit), left=(0, 5)),
+        "---",
+        LEGEND,
+        "",
+        *_measures(fit),
+        "",
+        paragraph(f"Verdict: {fit.verdict.text}"),
+        paragraph(_digits_line(fit)),
+        f"Rounds: {_rounds(fit)}",
+    ]
+    return "\n".join(line.rstrip() for line in parts)
+
+
+def html(fit: LinearFit) -> str:
+    """The same as tables."""
+    head, *body = _coefficients(fit)
+    weights = f"<br>Weights: <code>{escape(fit.weights)}</code>" if fit.weights else ""
+    strong_to = {1: _limits(fit).tolist()} if known(fit) else {}
+    measures = "<br>".join(map(escape, _measures(fit)))
+    return (
+        f"<div><p><b>Linear model</b>, exact least squares<br>"
+        f"<code>{escape(fit.formula)}</code>{weights}<br>{escape(_data(fit))}</p>"
+        f"{table(head, body, strong_to)}<p>{measures}</p>"
+        f"<p>{escape(fit.verdict.text)}<br>{escape(_digits_line(fit))}<br>"
+        f"<small>Rounds: {escape(_rounds(fit))}</small></p></div>"
+    )
+
+
+def _data(fit: LinearFit) -> str:
+    ignored = f", {fit.ignored} more of weight zero" if fit.ignored else ""
+    return f"{fit.nobs} rows{ignored}, {sites(fit)}{dropped(fit)}"
+
+
+def _coefficients(fit: LinearFit) -> list[list[str]]:
+    n = len(fit.terms)
+    values = numbers(np.concatenate([fit.coef.to_numpy(), fit.se.to_numpy()]))
+    tests = [
+        ["NA" if np.isnan(t) else f"{t:.3f}", p_value(p), stars(p)] for t, p in zip(fit.t, fit.pvalues, strict=True)
+    ]
+    rows = zip(fit.terms, values[:n], values[n:], tests, strict=True)
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", *(["digits"] if known(fit) else [])]
+    cells = [[term, estimate, se, *test] for term, estimate, se, test in rows]
+    if known(fit):
+        cells = [[*row, _digits(limit)] for row, limit in zip(cells, _limits(fit), strict=True)]
+    return [head, *cells]
+
+
+def known(fit: LinearFit) -> bool:
+    """Whether the digits that the inputs support are known."""
+    return fit.input_errors is not None
+
+
+def _limits(fit: LinearFit) -> Floats:
+    return fit.digits()["data_limited"].to_numpy()
+
+
+def _digits(limit: float) -> str:
+    return "NA" if np.isnan(limit) else "all" if limit >= ALL else f"{limit:.1f}"
+
+
+def _digits_line(fit: LinearFit) -> str:
+    computed = "Digits: computed, all"
+    if not known(fit):
+        return f"{computed}; what the data's printed decimals support is not known for weighted fits."
+    limits = _limits(fit)[list(fit.kept)]
+    errors = {name: error for name, error in fit.input_errors.columns.items() if error} if fit.input_errors else {}
+    if not errors:
+        return f"{computed}; no column has printed decimals that could limit them."
+    off = ", ".join(f"{name} {error:.0e}".replace("e-0", "e-") for name, error in [*errors.items()][:4])
+    more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
+    return (
+        f"{computed}. The inputs support those in the last column, {_digits(limits.min())} at worst, if their last "
+        f"printed decimals are rounded ({off}{more})."
+    )
+
+
+def _measures(fit: LinearFit) -> list[str]:
+    """R's three lines; the last only where there is something to test."""
+    degrees = f"{fit.df_resid} degree{'s' if fit.df_resid != 1 else ''} of freedom"
+    lines = [f"Residual standard error: {_short(fit.sigma)} on {degrees}"]
+    f = fit.fstat
+    if f.df1:
+        lines += [
+            f"Multiple R-squared: {_short(fit.r2)}, Adjusted R-squared: {_short(fit.adjusted_r2)}",
+            f"F-statistic: {_short(f.value)} on {f.df1} and {f.df2} DF, p-value: {p_value(f.p)}",
+        ]
+    return lines
+
+
+def _short(value: float) -> str:
+    return "NA" if np.isnan(value) else f"{value:.4g}"
+
+
+def _rounds(fit: LinearFit) -> str:
+    return f"{len(fit.round_records)}, one question to {sites(fit)} and one exact sum back"
