@@ -4,6 +4,7 @@ from sumwise import datasets, simulate
 from sumwise.api import fit
 from sumwise.arrays.comparison import SolverComparison, compare_solvers
 from sumwise.arrays.lstsq import LstsqResult, lstsq
+from sumwise.arrays.matrices import FundamentalSubspaces, Projections, left_inverse, pinv, projections, rank, subspaces
 from sumwise.arrays.polynomial import PolynomialFit, polyfit
 from sumwise.errors import DataError, PolicyRefusal, SiteError, SumwiseError, UsageError
 from sumwise.results.fit import Fit
@@ -13,9 +14,11 @@ __version__ = "0.1.0"
 __all__ = [
     "DataError",
     "Fit",
+    "FundamentalSubspaces",
     "LstsqResult",
     "PolicyRefusal",
     "PolynomialFit",
+    "Projections",
     "SiteError",
     "SolverComparison",
     "SumwiseError",
@@ -23,7 +26,12 @@ __all__ = [
     "compare_solvers",
     "datasets",
     "fit",
+    "left_inverse",
     "lstsq",
+    "pinv",
     "polyfit",
+    "projections",
+    "rank",
     "simulate",
+    "subspaces",
 ]

@@ -97,7 +97,7 @@ def column_error(column: Column, inputs: str | float) -> Floats:
     if not isinstance(inputs, str):
         return inputs * np.abs(column.rounded())
     places = column.printed
-    if places is None and len(column.parts) == 1:
+    if places is None and len(column.parts) == 1 and not column.decimals:
         values = column.parts[0]
         with np.errstate(over="ignore"):
             single = values.astype(np.float32)

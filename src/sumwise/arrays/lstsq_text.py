@@ -83,6 +83,11 @@ def combination(coefficients: Mapping[int, Fraction], names: Sequence[str]) -> s
     return "".join(parts[:8]) + (f" and {len(parts) - 8} more terms" if len(parts) > 8 else "")
 
 
+def told(name: str, how: str) -> str:
+    """One dependence as part of a sentence."""
+    return f"'{name}' is {how}" if how.startswith("zero") else f"'{name}' = {how}"
+
+
 def _short(value: Fraction) -> str:
     return str(value) if value.denominator < 10**6 and value.numerator < 10**9 else f"{float(value):.10g}"
 
@@ -142,13 +147,11 @@ def _notes(fit: LstsqResult) -> list[str]:
     notes = []
     found = list(fit.dependent.items())
     if found:
-        told = "; ".join(
-            f"'{name}' is {how}" if how.startswith("zero") else f"'{name}' = {how}" for name, how in found[:5]
-        )
+        how = "; ".join(told(name, combined) for name, combined in found[:5])
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
         plural = "columns depend" if len(found) > 1 else "column depends"
         notes.append(
-            f"Rank {fit.rank}: {len(found)} {plural} exactly on earlier ones: {told}{more}. Infinitely many solutions "
+            f"Rank {fit.rank}: {len(found)} {plural} exactly on earlier ones: {how}{more}. Infinitely many solutions "
             f"fit equally well; this is the one of least norm. {_unique(fit)}"
         )
     if fit.df == 0:

@@ -16,6 +16,8 @@ from sumwise.errors import DataError, UsageError
 EXACT = 2**53
 """Whole numbers up to this size are float64 numbers."""
 
+Number = Decimal | Fraction | int | float
+
 LARGEST = 400
 """Decimal places before and after the point that a text may use."""
 
@@ -147,10 +149,14 @@ def _of_objects(values: Sequence[Any], where: str, decimal: bool | None) -> Colu
             raise DataError(_bad(bad, where, one, many))
     if all(type(v) is float for v in values):
         return _of_floats(np.array(values, dtype=np.float64), where, decimal)
-    exact: list[Decimal | Fraction | int] = []
+    exact: list[Number] = []
     for row, value in enumerate(values):
         place = f"{where}, row {row + 1} (counted from 1)"
         exact.append(_number(value, place, decimal, lambda bad: sum(1 for v in values if bad(v)), len(values)))
+    if all(isinstance(v, float) or (isinstance(v, int) and abs(v) <= EXACT) for v in exact):
+        floats = np.array(exact, dtype=np.float64)
+        check_finite(floats, lambda _: where)  # a text may stand for more than float64 holds
+        return Column((floats,), 0, 0 if all(isinstance(v, int) for v in exact) else None)
     if all(isinstance(v, Decimal) for v in exact):
         return _of_decimals([v for v in exact if isinstance(v, Decimal)], where)
     return _of_fractions([Fraction(v) for v in exact], where, exact)
@@ -166,7 +172,7 @@ def _is_nan(value: Any) -> bool:
 
 def _number(
     value: Any, place: str, decimal: bool | None, count: Callable[[Callable[[Any], bool]], int], n: int
-) -> Decimal | Fraction | int:
+) -> Number:
     """One Python object as an exact number."""
     if isinstance(value, str | bytes):
         text = value.decode() if isinstance(value, bytes) else value
@@ -174,13 +180,13 @@ def _number(
         if number is None:
             bad = count(lambda v: isinstance(v, str | bytes) and _read(v if isinstance(v, str) else v.decode()) is None)
             raise DataError(f"{place}: {text!r} is no number ({bad} of {n} values are not). Fill or drop such rows.")
-        return number if decimal is None or decimal else Fraction(float(text))
+        return number if decimal is None or decimal else float(text)
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
         if not np.isfinite(value):
             raise DataError(f"{place}: {value!r} cannot be fitted. Fill or drop such rows.")
-        return Decimal(_texts(np.array([value]))[0]) if decimal else Fraction(*value.as_integer_ratio())
+        return Decimal(_texts(np.array([value]))[0]) if decimal else _as_float(value)
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise DataError(f"{place}: {value} cannot be fitted. Fill or drop such rows.")
@@ -188,6 +194,12 @@ def _number(
     if isinstance(value, Fraction):
         return value
     raise UsageError(f"{place}: an object of type {type(value).__name__} is no number. {_advice(_kind(value))}")
+
+
+def _as_float(value: Any) -> float | Fraction:
+    """A Python or numpy float, also one of more than 53 bits."""
+    same = float(value)
+    return same if same == value else Fraction(*value.as_integer_ratio())
 
 
 def _kind(value: Any) -> str:
@@ -229,7 +241,7 @@ def _of_fractions(values: Sequence[Fraction], where: str, given: Sequence[Any]) 
                 f"float64 and no decimal equals it. Multiply the column by {rest}, or pass float({value})."
             )
         decimals = max(decimals, twos, fives)
-    printed = 0 if all(isinstance(v, int) for v in given) else None
+    printed = decimals if all(isinstance(v, int | Decimal) for v in given) else None
     return _scaled(values, decimals, where, printed)
 
 

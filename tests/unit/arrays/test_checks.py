@@ -105,6 +105,11 @@ def test_decimal_weights_are_exact_and_zero_weights_leave_rows_out() -> None:
     assert gram.fraction(0, 1) == Fraction(1, 10) * 2 + Fraction(1, 4) * 30
 
 
+def test_texts_beyond_float64_are_refused_where_they_stand_for_float64() -> None:
+    with pytest.raises(sw.DataError, match="X, column 1 of 1: 1 of 1 values is infinite"):
+        checks.matrix([["1e400"]], decimal=False)
+
+
 REFUSED = [
     ([[1.0, np.nan], [2, np.nan]], sw.DataError, "X, column 2 of 2: 2 of 2 values are NaN, the first in row 1"),
     ([[1.0], [np.inf]], sw.DataError, "X, column 1 of 1: 1 of 2 values is infinite, the first in row 2"),
