@@ -59,6 +59,31 @@ def test_pool_reads_files_as_one_table(tmp_path: Path) -> None:
     assert "56 rows, 15 groups, 1 site" in out
 
 
+def test_least_squares_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,n\n0.1,1.1,2\n0.2,1.9,1\n0.3,3.2,4\n")
+    (tmp_path / "b.csv").write_text("x,y,n\n0.4,3.9,1\n0.5,5.1,2\n")
+    files = (tmp_path / "a.csv", tmp_path / "b.csv")
+    code, out, _ = run("fit", "y ~ x", *files)
+    assert code == 0
+    assert "Linear model, exact least squares" in out
+    assert "5 rows, 2 sites" in out
+    code, out, _ = run("fit", "y ~ x", *files, "--weights", "1/n", "--json", tmp_path / "fit.json")
+    assert code == 0
+    assert "Weights: 1/n" in out
+    assert sumwise.Fit.from_json(tmp_path / "fit.json").summary() in out
+
+
+def test_decimals_of_a_file_may_be_kept_exact(tmp_path: Path) -> None:
+    """y = 3 x exactly in decimals, and only nearly so in floats: 3 * 0.1 is not 0.3."""
+    path = tmp_path / "line.csv"
+    path.write_text("x,y\n0.1,0.3\n0.2,0.6\n0.7,2.1\n")
+    assert "Perfect fit" in run("fit", "y ~ x", path, "--decimal")[1]
+    assert "Perfect fit" not in run("fit", "y ~ x", path, "--no-decimal")[1]
+    path.rename(tmp_path / "line.dat")
+    (tmp_path / "line.dat").write_text("x y\n0.1 0.3\n0.2 0.6\n0.7 2.1\n")
+    assert "Perfect fit" in run("fit", "y ~ x", tmp_path / "line.dat")[1]
+
+
 def test_nodes_is_passed_on() -> None:
     _, out, _ = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--nodes", "1")
     assert "Laplace's approximation (1 node)" in out

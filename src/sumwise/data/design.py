@@ -51,7 +51,7 @@ class DesignBlock:
     y (n,) float64: successes, or the response; size (n,) float64: trials, 1 for a single response.
     offset (n,) float64: the sum of the offset terms, None without any.
     group (n,) int64: places in `groups`, the sorted labels; both are empty if the formula has no bar.
-    dropped: rows left out because a value was missing.
+    kept (n,) int64: the rows' places in the table, from 0; dropped: rows left out because a value was missing.
     weights (n,) float64: zero or more, None without any.
     exact (p), y_exact, offset_exact, weights_exact: the same numbers as exact decimals (n,), of which the floats are
     the nearest; None where decimals are not kept, where the formula has a bar, and for what no decimal is, as log(x).
@@ -64,6 +64,7 @@ class DesignBlock:
     offset: NDArray[np.float64] | None
     group: NDArray[np.int64]
     groups: tuple[Label, ...]
+    kept: NDArray[np.int64]
     dropped: int
     weights: NDArray[np.float64] | None
     exact: tuple[Decimals | None, ...]
@@ -104,6 +105,7 @@ def build(
         offset=predictors.offset,
         group=predictors.group,
         groups=predictors.groups,
+        kept=predictors.kept,
         dropped=table.dropped,
         weights=None if weights is None else weights.floats(),
         exact=predictors.exact,

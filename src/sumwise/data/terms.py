@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
-from formulaic import model_matrix
+from formulaic import Formula, model_matrix
 
 Level = str | int | float | bool
 INTERCEPT = "(Intercept)"
@@ -48,6 +48,17 @@ def expand(fixed: str, is_factor: tuple[bool, ...]) -> tuple[Product, ...]:
         tuple(sorted((_part(f) for f in scoped.factors), key=lambda part: part.atom))
         for entry in structure
         for scoped in entry.scoped_terms
+    )
+
+
+@lru_cache(maxsize=256)
+def terms_of(fixed: str) -> tuple[frozenset[int], ...]:
+    """The atoms of each term that the fixed part stands for, in the order of its columns; the intercept has none.
+
+    A term may make several products: after the intercept, a:b without a stands for b and a:b.
+    """
+    return tuple(
+        frozenset(int(str(factor)[1:]) for factor in term.factors if str(factor) != "1") for term in Formula(fixed)
     )
 
 

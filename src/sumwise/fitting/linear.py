@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sumwise.data import Formula, agree, build, open_sites
-from sumwise.data.precision import input_errors
+from sumwise.data import Formula, agree, build, input_errors, open_sites
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import UsageError
 from sumwise.fitting.options import Options
@@ -42,6 +41,7 @@ def fit_linear(formula: Formula, data: Any, options: Options) -> LinearFit:
         nobs=total.gram.rows,
         round_records=tuple(records),
         site_records=tuple(SiteRecord(name, len(b.y), None, b.dropped) for name, b in blocks.items()),
+        missing=options.missing,
         decimal=options.decimal,
         gram=total.gram,
         ignored=total.ignored,

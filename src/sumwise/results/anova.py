@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sumwise.data import Contract, parse
+from sumwise.data.terms import terms_of
 from sumwise.errors import UsageError
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.rounding import fraction
@@ -38,15 +39,18 @@ def sequential(fit: LinearFit) -> pd.DataFrame:
 
 
 def _terms(fit: LinearFit) -> list[tuple[str, int]]:
-    """(label, how many columns there are up to its last) of each term: columns of the same variables make one."""
+    """(label, how many columns there are up to its last) of each term.  Products of which the formula has no term, as b
+    in ~ a:b, belong to the term after them.
+    """
     formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
-    levels = contract.levels(formula)
+    levels, terms = contract.levels(formula), terms_of(formula.fixed)
     found: dict[str, int] = {}
     columns = 0
     for product in contract.products:
         label = ":".join(formula.atoms[part.atom].text for part in product) or "(Intercept)"
         columns += int(np.prod([max(len(levels[part.atom]) - part.reduced, 1) for part in product]))
-        found[label] = columns
+        if frozenset(part.atom for part in product) in terms:
+            found[label] = columns
     return list(found.items())
 
 

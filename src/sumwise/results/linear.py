@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sumwise.data.precision import InputErrors
+from sumwise.data import InputErrors
 from sumwise.kernels.library import log
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
@@ -31,12 +31,13 @@ class LinearFit(Fit):
 
     A column that earlier ones explain exactly is left out, as in R: its coefficient is nan, predictions are unaffected.
 
-    decimal: whether decimals were kept exact, as asked for; gram: cross-products of
+    missing, decimal: as asked for; gram: cross-products of
     the p columns of X and the response less its offset, over rows of positive weight; ignored: rows of weight zero;
     log_weights: sum of log w, 0 without weights; input_errors: how far the inputs may be off if they are good to their
     last printed digit, None for a weighted fit.
     """
 
+    missing: str
     decimal: bool | None
     gram: Gram
     ignored: int
@@ -157,7 +158,14 @@ class LinearFit(Fit):
     def loglik(self) -> float:
         """Maximised log-likelihood, (sum log w - n (log 2 pi + log(rss / n) + 1)) / 2; inf for a perfect fit."""
         n = self.nobs
-        return (self.log_weights - n * (float(log(2 * np.pi)) + 1 + float(log(self.rss / n)))) / 2
+        # by way of sigma, because rss leaves the range of float64 sooner
+        mean_square = -np.inf if self.perfect else float(2 * log(self.sigma) + log(self.df_resid / n))
+        return (self.log_weights - n * (float(log(2 * np.pi)) + 1 + mean_square)) / 2
+
+    @property
+    def perfect(self) -> bool:
+        """Whether all residuals are zero."""
+        return self.df_resid == 0 or self.sigma == 0
 
     # -- what happened --
 
@@ -189,7 +197,7 @@ class LinearFit(Fit):
         return linear_rows.predict(self, data, interval, level)
 
     def residuals(self, data: Any, *, kind: str = "response") -> pd.Series:
-        """Residuals of the rows that were fitted, which the fit does not keep: `data` is the table again.
+        """Residuals of the rows that were fitted, which the fit does not keep: `data` is the table or the sites again.
 
         kind: "response" y - fitted; "pearson" sqrt(w) (y - fitted); "standardized", R's rstandard; "studentized", R's
         rstudent, with the row itself left out.   Raises DataError if this is not the table that was fitted.
@@ -264,6 +272,7 @@ class LinearFit(Fit):
             errors = InputErrors(np.array(x, dtype=np.float64), y, errors["columns"])
         return cls(
             **common_fields(values),
+            missing=values["missing"],
             decimal=values["decimal"],
             gram=Gram(**(gram | lists)),
             ignored=values["ignored"],

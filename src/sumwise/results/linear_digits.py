@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sumwise.data import Contract, open_sites, parse
-from sumwise.data.precision import InputErrors, input_errors
+from sumwise.data import Contract, InputErrors, input_errors, open_sites, parse
 from sumwise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _errors(fit: LinearFit, data: Any, inputs: Inputs) -> InputErrors:
     relative = None if isinstance(inputs, str | Mapping) else inputs
     sources = open_sites(data, fit.decimal)
     formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
-    return input_errors(formula, contract, sources, stated=stated, relative=relative)
+    return input_errors(formula, contract, sources, missing=fit.missing, stated=stated, relative=relative)
 
 
 def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
@@ -61,10 +60,10 @@ def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
     kept = list(fit.kept)
     C, b = fit.solution.inverse, np.abs(fit.solution.coef[:, 0])
     e, e_y = np.sqrt(errors.x[kept]), float(np.sqrt(errors.y))
-    size = np.sqrt(np.diag(C))
+    size, length = np.sqrt(np.diag(C)), 0.0 if fit.perfect else fit.sigma * np.sqrt(fit.df_resid)
     bound = np.full(len(fit.terms), np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = size * (e_y + float(b @ e)) + np.sqrt(fit.rss) * (np.abs(C) @ e)
+        moved = size * (e_y + float(b @ e)) + length * (np.abs(C) @ e)
         bound[kept] = moved if np.sum((size * e) ** 2) < 1 else np.inf
     return bound
 

@@ -94,17 +94,22 @@ def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
     """
     formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
     sources = open_sites(data, fit.decimal)
-    sites = [_of_site(fit, build(formula, contract, source, family=fit.family)) for source in sources.values()]
+    blocks = {
+        name: build(formula, contract, source, missing=fit.missing, family=fit.family)
+        for name, source in sources.items()
+    }
+    sites = [_of_site(fit, block) for block in blocks.values()]
     _check_same_table(fit, sites)
     if len(sites) == 1:
-        return sites, data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(sites[0].y))
-    labels = [(name, row) for name, site in zip(sources, sites, strict=True) for row in range(len(site.y))]
+        (block,) = blocks.values()
+        return sites, data.index[block.kept] if isinstance(data, pd.DataFrame) else pd.Index(block.kept)
+    labels = [(name, row) for name, block in blocks.items() for row in block.kept.tolist()]
     return sites, pd.MultiIndex.from_tuples(labels, names=["site", "row"])
 
 
 def _of_site(fit: LinearFit, block: DesignBlock) -> _Fitted:
     X, response = _columns(fit, block), Columns.of([block.y], [block.y_exact])
-    residual = np.zeros(len(block.y)) if fit.rss == 0 else -_linear(fit, X, (1.0, _offset(block)), (-1.0, response))
+    residual = np.zeros(len(block.y)) if fit.perfect else -_linear(fit, X, (1.0, _offset(block)), (-1.0, response))
     weights = np.ones(len(block.y)) if block.weights is None else block.weights
     return _Fitted(X, block.y, residual, weights)
 

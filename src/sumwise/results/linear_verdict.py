@@ -72,7 +72,7 @@ def _saturated(fit: LinearFit) -> str:
 
 
 def _perfect(fit: LinearFit) -> str:
-    if fit.rss > 0:
+    if not fit.perfect:
         return ""
     return (
         "Perfect fit: every residual is exactly zero, so the standard errors are zero too, and t, F and p-values say "

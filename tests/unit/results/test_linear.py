@@ -327,6 +327,24 @@ def test_terms_in_sequence_explain_what_nested_fits_leave() -> None:
     assert found[["F", "p"]].iloc[-1].isna().all()
 
 
+def test_an_interaction_without_its_main_effects_is_one_term() -> None:
+    """R's anova(lm(y ~ f:g)) has the rows f:g and Residuals."""
+    data = TABLE.assign(g=np.resize(list("pq"), len(TABLE)), k=np.arange(len(TABLE)) // 8)
+    assert fit("y ~ f:g", data).anova().index.tolist() == ["f:g", "Residuals"]
+    assert fit("y ~ f:g", data).anova()["df"].tolist() == [5, 18]
+    assert fit("y ~ g + x * f", data).anova().index.tolist() == ["g", "x", "f", "x:f", "Residuals"]
+    assert fit("y ~ 0 + f:x", data).anova()["df"].tolist() == [3, 21]
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_sums_of_squares_may_leave_the_range_of_float64(unit: float) -> None:
+    plain, scaled = fit("y ~ x", TABLE), fit("y ~ x", TABLE.assign(y=TABLE["y"] * unit))
+    np.testing.assert_allclose(scaled.t, plain.t, rtol=1e-14)
+    assert scaled.verdict.code == "exact"
+    assert abs(scaled.loglik - (plain.loglik - len(TABLE) * np.log(unit))) < 1e-9
+    assert "F-statistic" in scaled.summary()
+
+
 def test_nested_fits_are_compared_in_either_order() -> None:
     small, large = fit("y ~ x", TABLE), fit("y ~ x + f + z", TABLE)
     found = small.anova(large)
@@ -374,6 +392,13 @@ def test_residuals_over_sites_carry_the_site() -> None:
     residuals = fitted.residuals(sites)
     assert residuals.index.names == ["site", "row"]
     assert residuals.loc[("b", 0)] == fitted.residuals(TABLE)[10]
+
+
+def test_rows_that_were_dropped_have_no_residual() -> None:
+    holes = TABLE.assign(x=TABLE["x"].where(TABLE.index % 7 != 0))
+    fitted = fit("y ~ x", holes, missing="drop")
+    pd.testing.assert_series_equal(fitted.residuals(holes), fit("y ~ x", holes.dropna()).residuals(holes.dropna()))
+    assert fitted.residuals(holes).index.tolist() == [i for i in TABLE.index if i % 7]
 
 
 @pytest.mark.parametrize("wrong", [{"interval": "credible"}, {"level": 95, "interval": "confidence"}])
