@@ -149,9 +149,11 @@ def _read(values: Any, name: str, decimal: bool | None) -> Table:
     table = array.reshape(len(array), -1) if flat else array
     names = _names(name, table.shape[1], flat)
     where = [name if flat else f"{name}, column {c + 1} of {table.shape[1]}" for c in range(table.shape[1])]
-    if table.dtype.kind == "f":
+    floats = table.dtype.kind == "f"
+    if floats:
         reading.check_finite(table, lambda c: where[c])
-    return Table(tuple(reading.column(table[:, c], where[c], decimal) for c in range(len(names))), names, flat)
+    columns = [reading.column(table[:, c], at, decimal, finite=floats) for c, at in enumerate(where)]
+    return Table(tuple(columns), names, flat)
 
 
 def _names(name: str, count: int, flat: bool) -> tuple[str, ...]:

@@ -25,18 +25,20 @@ BLOCK = 8192
 """Rows looked at together: strided columns share cache lines."""
 
 
-def column(values: NDArray[Any], where: str, decimal: bool | None) -> Column:
+def column(values: NDArray[Any], where: str, decimal: bool | None, finite: bool = False) -> Column:
     """The exact numbers of an array (n,), n > 0.
 
     float64 stays where it lies, whatever its stride; float32, float16, long double, integers of any width and
     booleans are taken exactly.  Texts are decimals ("0.2" is a fifth) unless decimal=False, which takes the nearest
     float64.  decimal=True takes a float for the shortest decimal that reads back as it.  Object arrays may hold
     Python integers, floats, texts, Decimal and Fraction, mixed.
-    where: for messages, as "X, column 'age'".
+    where: for messages, as "X, column 'age'".   finite: whether floats have been checked for it.
     Raises DataError for NaN, infinite and missing values and for texts that are no number; UsageError for other types.
     """
     kind = values.dtype.kind
     if kind == "f":
+        if not finite:
+            check_finite(values, lambda _: where)
         return _of_floats(values, where, decimal)
     if kind == "b":
         return Column((values.astype(np.float64),), 0, 0)
@@ -79,7 +81,6 @@ def _bad(bad: NDArray[np.bool_], where: str, one: str, many: str) -> str:
 
 
 def _of_floats(values: NDArray[Any], where: str, decimal: bool | None) -> Column:
-    check_finite(values, lambda _: where)
     if decimal and values.dtype.itemsize <= 8:
         return _shortest(values)
     if values.dtype == np.float64:
@@ -148,7 +149,7 @@ def _of_objects(values: Sequence[Any], where: str, decimal: bool | None) -> Colu
         if bad.any():
             raise DataError(_bad(bad, where, one, many))
     if all(type(v) is float for v in values):
-        return _of_floats(np.array(values, dtype=np.float64), where, decimal)
+        return column(np.array(values, dtype=np.float64), where, decimal)
     exact: list[Number] = []
     for row, value in enumerate(values):
         place = f"{where}, row {row + 1} (counted from 1)"
