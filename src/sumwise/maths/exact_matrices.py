@@ -41,7 +41,7 @@ def inverse(A: arb_mat) -> arb_mat:
     """
     if not A.nrows():
         return A
-    size = [_half_exponent(A[i, i]) for i in range(A.nrows())]
+    size = [half_exponent(A[i, i]) for i in range(A.nrows())]
     scale = [arb((1, -e)) for e in size]
     return scaled(scaled(A, scale, scale).inv(), scale, scale)
 
@@ -52,7 +52,7 @@ def scaled(A: arb_mat, left: Sequence[arb], right: Sequence[arb]) -> arb_mat:
     return matrix(arb_mat, rows, len(right))
 
 
-def _half_exponent(value: arb) -> int:
+def half_exponent(value: arb) -> int:
     """About log2 sqrt(value), whole."""
     digits, exponent = value.mid().man_exp()
     return (digits.bit_length() + int(exponent)) // 2

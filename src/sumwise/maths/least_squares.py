@@ -18,6 +18,7 @@ from flint import fmpq
 from numpy.typing import NDArray
 
 from sumwise.errors import DataError
+from sumwise.maths.exact_matrices import half_exponent
 from sumwise.maths.gram import Gram
 from sumwise.maths.normal_equations import NormalEquations
 from sumwise.maths.rounding import (
@@ -148,6 +149,23 @@ class LeastSquares:
             _refuse("the total sum of squares", ())
 
     @cached_property
+    def residual_share(self) -> Floats:
+        """(k,): rss / y'Wy = sin(theta)^2 for the angle theta between y and the span of the columns; nan for y = 0"""
+        return self._row("", lambda s, at: s.rss(*at) / self._square(*at), self._not_zero)
+
+    @cached_property
+    def fitted_share(self) -> Floats:
+        """(k,): 1 - residual_share, cos(theta)^2"""
+        return self._row("", lambda s, at: 1 - s.rss(*at) / self._square(*at), self._not_zero)
+
+    def _square(self, k: int) -> fmpq:
+        return self.equations.square(self.responses[k])
+
+    @property
+    def _not_zero(self) -> list[int]:
+        return [k for k in range(self.k) if self._square(k)]
+
+    @cached_property
     def r2(self) -> Floats:
         """(k,): 1 - rss / tss, nan if tss = 0"""
         return self._row("the R2 of response {0}", lambda s, at: 1 - s.rss(*at) / self._tss[at[0]], self._varies)
@@ -206,6 +224,19 @@ class LeastSquares:
     def inverse(self) -> Floats:
         """(p, p): (X'WX)^-1, Moore-Penrose where rank < p"""
         return self._symmetric("entry ({0}, {1}) of the inverse of X'WX", lambda s, at: s.inverse(*at))
+
+    @cached_property
+    def scaled_inverse(self) -> tuple[Floats, NDArray[np.int64]]:
+        """(M, e): (X'WX)^-1_ij = M_ij 2^(e_i + e_j), M (p, p) its diagonal about 1 (or 0), e (p,): never too large."""
+        exponent = [self._half_exponent(j) for j in range(self.p)]
+        unit = [fmpq(2) ** -e for e in exponent]
+        M = self._symmetric("", lambda s, at: s.inverse(*at) * unit[at[0]] * unit[at[1]])
+        return M, np.array(exponent, dtype=np.int64)
+
+    def _half_exponent(self, j: int) -> int:
+        """About log2 of sqrt((X'WX)^-1_jj)."""
+        balls = next(self._ladder.up_to(ENOUGH))
+        return half_exponent(balls.inverse(j, j))
 
     def vcov(self, response: int = 0) -> Floats:
         """(p, p): covariance of the coefficients of one response, (X'WX)^-1 rss / df; nan if df = 0"""
