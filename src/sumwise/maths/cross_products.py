@@ -90,14 +90,18 @@ class _Column:
         return cls([int(value) for value in values.tolist()], exact.decimals, whole=True)
 
     def integers(self) -> tuple[list[int], int]:
-        """The column as integers, and their decimals."""
+        """(k, low): the values are k 2^low; low is 0 for decimals, else the lowest bit that any of them uses."""
         if isinstance(self.values, list):
-            return self.values, self.decimals
+            return self.values, 0
+        if self.whole:
+            return [int(value) for value in self.values.tolist()], 0
         ratios = [value.as_integer_ratio() for value in self.values.tolist()]
         finest = max((denominator for _, denominator in ratios), default=1)
-        # k / 2^d = k 5^d / 10^d
-        more = finest.bit_length() - 1
-        return [n * (finest // denominator) * 5**more for n, denominator in ratios], self.decimals + more
+        whole = [n * (finest // denominator) for n, denominator in ratios]
+        zeros = min(((n & -n).bit_length() - 1 for n in whole if n), default=None)
+        if zeros is None:
+            return whole, NOTHING
+        return [n >> zeros for n in whole], zeros - (finest.bit_length() - 1)
 
 
 def _of_floats(
@@ -115,7 +119,9 @@ def _of_floats(
 
 
 def _of_integers(columns: Sequence[_Column], times: _Column | None) -> Gram:
-    """The same for numbers of any length; columns of floats join as the decimals they equal."""
+    """The same for numbers of any length."""
     whole = [column.integers() for column in columns]
-    weights, places = (None, 0) if times is None else times.integers()
-    return Gram.of_integers([values for values, _ in whole], [decimals for _, decimals in whole], weights, places)
+    weights, weight_low = (None, 0) if times is None else times.integers()
+    decimals = [column.decimals for column in columns]
+    gram = Gram.of_integers([k for k, _ in whole], decimals, weights, 0 if times is None else times.decimals)
+    return replace(gram, low=tuple(low for _, low in whole), weight_low=weight_low)

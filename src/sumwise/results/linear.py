@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sumwise.data import InputErrors
 from sumwise.kernels.library import log
+from sumwise.maths.conditioning import Condition, condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.results import linear_digits, linear_rows, linear_summary
@@ -180,6 +181,19 @@ class LinearFit(Fit):
         """How far to believe it."""
         return judge(self)
 
+    @cached_property
+    def condition(self) -> Condition:
+        """How sensitive the coefficients are: condition numbers of the columns kept, with weights of W^1/2 X."""
+        return condition(self.solution, 0)
+
+    @cached_property
+    def input_bound(self) -> Floats | None:
+        """(p,): how far rounding of the inputs, in their last printed decimals, may have moved each coefficient, to
+        first order; nan where it was left out; infinite where it may make columns dependent.   None for weighted fits.
+        """
+        errors = self.input_errors
+        return None if errors is None else linear_digits.first_order_bound(self, errors)
+
     # -- after the fit --
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
@@ -236,11 +250,24 @@ class LinearFit(Fit):
 
     def glance(self) -> pd.DataFrame:
         """The fit in one row: nobs, sites, rank, df, df_resid, rss, sigma, r2, adjusted_r2, statistic and p_value of
-        the F test, loglik, deviance, aic, bic, rounds, verdict.
+        the F test, loglik, deviance, aic, bic, condition, rounds, verdict.
         """
-        names = ("nobs", "rank", "df", "df_resid", "rss", "sigma", "r2", "adjusted_r2", "loglik", "deviance")
+        names = (
+            "nobs",
+            "rank",
+            "df",
+            "df_resid",
+            "rss",
+            "sigma",
+            "r2",
+            "adjusted_r2",
+            "loglik",
+            "deviance",
+            "aic",
+            "bic",
+        )
         values = {name: getattr(self, name) for name in names}
-        values |= {"statistic": self.fstat.value, "p_value": self.fstat.p, "aic": self.aic, "bic": self.bic}
+        values |= {"statistic": self.fstat.value, "p_value": self.fstat.p, "condition": self.condition.kappa}
         values |= {"sites": len(self.site_records), "rounds": len(self.round_records), "verdict": self.verdict.code}
         return pd.DataFrame([values])
 

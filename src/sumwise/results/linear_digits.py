@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sumwise.data import Contract, InputErrors, input_errors, open_sites, parse
 from sumwise.errors import UsageError
+from sumwise.maths.conditioning import data_limits
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
@@ -25,7 +26,8 @@ Inputs = str | float | Mapping[str, float]
 
 def digits(fit: LinearFit, data: Any, inputs: Inputs) -> pd.DataFrame:
     """See LinearFit.digits."""
-    limited = surviving(first_order_bound(fit, _errors(fit, data, inputs)), fit.coef.to_numpy())
+    errors = _errors(fit, data, inputs)
+    limited = surviving(first_order_bound(fit, errors), fit.coef.to_numpy())
     computed = np.where(np.isnan(fit.coef), np.nan, ALL)
     return pd.DataFrame({"estimate": fit.coef, "computed": computed, "data_limited": limited}, index=list(fit.terms))
 
@@ -49,23 +51,18 @@ def _errors(fit: LinearFit, data: Any, inputs: Inputs) -> InputErrors:
 
 
 def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
-    """(p,): the most that each coefficient can move, to first order, when the columns of X move by vectors no longer
-    than e_j and y by one no longer than e_y:
+    """(p,): the most that each coefficient can move, to first order: maths.conditioning.data_limits.
 
-        |db_k| <= sqrt(C_kk) (e_y + sum_j |b_j| e_j) + sqrt(rss) sum_j |C_kj| e_j,    C = (X'X)^-1
-
-    [db = X+ (dy - dX b) + C dX'r, Golub & Pereyra 1973; rows of X+ have length sqrt(C_kk)].  nan where the column was
-    left out; infinite where errors of this size may make the columns dependent: sum_j C_jj e_j^2 >= 1.
+    nan where the column was left out; infinite where errors of this size may make the columns dependent, which takes
+    sum_j C_jj e_j^2 >= 1 with C = (X'X)^-1 and e_j the length of the error in column j.
     """
     kept = list(fit.kept)
-    C, b = fit.solution.inverse, np.abs(fit.solution.coef[:, 0])
-    e, e_y = np.sqrt(errors.x[kept]), float(np.sqrt(errors.y))
-    size, length = np.sqrt(np.diag(C)), 0.0 if fit.perfect else fit.sigma * np.sqrt(fit.df_resid)
+    lengths = np.sqrt(errors.x[kept])
     bound = np.full(len(fit.terms), np.nan)
+    bound[kept] = data_limits(fit.solution, lengths, float(np.sqrt(errors.y))).error
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = size * (e_y + float(b @ e)) + length * (np.abs(C) @ e)
-        bound[kept] = moved if np.sum((size * e) ** 2) < 1 else np.inf
-    return bound
+        reach = np.sum(np.diag(fit.solution.inverse) * lengths**2)
+    return bound if reach < 1 else np.where(np.isnan(bound), np.nan, np.inf)
 
 
 def surviving(bound: Floats, estimate: Floats) -> Floats:

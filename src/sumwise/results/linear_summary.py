@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.results.linear_digits import ALL
+from sumwise.results.linear_digits import ALL, surviving
 from sumwise.results.summary import LEGEND, align, dropped, numbers, p_value, paragraph, sites, stars, table
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def text(fit: LinearFit) -> str:
         "",
         paragraph(f"Verdict: {fit.verdict.text}"),
         paragraph(_digits_line(fit)),
+        paragraph(_condition_line(fit)),
         f"Rounds: {_rounds(fit)}",
     ]
     return "\n".join(line.rstrip() for line in parts)
@@ -45,13 +46,15 @@ def html(fit: LinearFit) -> str:
     """The same as tables."""
     head, *body = _coefficients(fit)
     weights = f"<br>Weights: <code>{escape(fit.weights)}</code>" if fit.weights else ""
-    strong_to = {1: _limits(fit).tolist()} if known(fit) else {}
+    limits = _limits(fit)
+    strong_to = {} if limits is None else {1: limits.tolist()}
     measures = "<br>".join(map(escape, _measures(fit)))
     return (
         f"<div><p><b>Linear model</b>, exact least squares<br>"
         f"<code>{escape(fit.formula)}</code>{weights}<br>{escape(_data(fit))}</p>"
         f"{table(head, body, strong_to)}<p>{measures}</p>"
         f"<p>{escape(fit.verdict.text)}<br>{escape(_digits_line(fit))}<br>"
+        f"{escape(_condition_line(fit))}<br>"
         f"<small>Rounds: {escape(_rounds(fit))}</small></p></div>"
     )
 
@@ -68,20 +71,17 @@ def _coefficients(fit: LinearFit) -> list[list[str]]:
         ["NA" if np.isnan(t) else f"{t:.3f}", p_value(p), stars(p)] for t, p in zip(fit.t, fit.pvalues, strict=True)
     ]
     rows = zip(fit.terms, values[:n], values[n:], tests, strict=True)
-    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", *(["digits"] if known(fit) else [])]
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", *([] if fit.input_bound is None else ["digits"])]
     cells = [[term, estimate, se, *test] for term, estimate, se, test in rows]
-    if known(fit):
-        cells = [[*row, _digits(limit)] for row, limit in zip(cells, _limits(fit), strict=True)]
+    limits = _limits(fit)
+    if limits is not None:
+        cells = [[*row, _digits(limit)] for row, limit in zip(cells, limits, strict=True)]
     return [head, *cells]
 
 
-def known(fit: LinearFit) -> bool:
-    """Whether the digits that the inputs support are known."""
-    return fit.input_errors is not None
-
-
-def _limits(fit: LinearFit) -> Floats:
-    return fit.digits()["data_limited"].to_numpy()
+def _limits(fit: LinearFit) -> Floats | None:
+    """(p,): digits that the inputs support, None if not known."""
+    return None if fit.input_bound is None else surviving(fit.input_bound, fit.coef.to_numpy())
 
 
 def _digits(limit: float) -> str:
@@ -90,18 +90,26 @@ def _digits(limit: float) -> str:
 
 def _digits_line(fit: LinearFit) -> str:
     computed = "Digits: computed, all"
-    if not known(fit):
+    limits = _limits(fit)
+    if limits is None or fit.input_errors is None:
         return f"{computed}; what the data's printed decimals support is not known for weighted fits."
-    limits = _limits(fit)[list(fit.kept)]
-    errors = {name: error for name, error in fit.input_errors.columns.items() if error} if fit.input_errors else {}
+    errors = {name: error for name, error in fit.input_errors.columns.items() if error}
     if not errors:
         return f"{computed}; no column has printed decimals that could limit them."
     off = ", ".join(f"{name} {error:.0e}".replace("e-0", "e-") for name, error in [*errors.items()][:4])
     more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
+    worst = _digits(float(np.nanmin(limits)))
     return (
-        f"{computed}. The inputs support those in the last column, {_digits(limits.min())} at worst, if their last "
-        f"printed decimals are rounded ({off}{more})."
+        f"{computed}. The inputs support those in the last column, {worst} at worst, if their last printed decimals are "
+        f"rounded ({off}{more})."
     )
+
+
+def _condition_line(fit: LinearFit) -> str:
+    kappa, scaled = fit.condition.kappa, fit.condition.kappa_scaled
+    found = f"Condition: {kappa:.3g} of the columns, {scaled:.3g} of the columns scaled to one length"
+    lost = round(float(np.log10(scaled))) if np.isfinite(scaled) else 0
+    return f"{found}; usual algorithms lose about {min(lost, 16)} of 16 digits to it." if lost >= 3 else f"{found}."
 
 
 def _measures(fit: LinearFit) -> list[str]:

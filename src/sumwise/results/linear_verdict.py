@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sumwise.results.record import Verdict
 
 if TYPE_CHECKING:
@@ -17,12 +19,14 @@ LONGEST = 12
 
 def judge(fit: LinearFit) -> Verdict:
     """codes: "exact"; "rank_deficient": columns left out; "saturated": no residual degrees of freedom; "perfect_fit":
-    the residuals are zero.  The first that holds, in the order rank_deficient, saturated, perfect_fit.
+    the residuals are zero; "data_limited": rounding of the inputs may move a coefficient by more than its
+    standard error.  The first that holds, in the order rank_deficient, saturated, perfect_fit, data_limited.
     """
     found = {
         "rank_deficient": _rank_deficient(fit),
         "saturated": _saturated(fit),
         "perfect_fit": "" if not fit.df_resid else _perfect(fit),
+        "data_limited": _data_limited(fit),
     }
     found = {code: text for code, text in found.items() if text}
     exact = "Exact: each number is the answer for these data, rounded once."
@@ -78,3 +82,16 @@ def _perfect(fit: LinearFit) -> str:
         "Perfect fit: every residual is exactly zero, so the standard errors are zero too, and t, F and p-values say "
         "nothing beyond that."
     )
+
+
+def _data_limited(fit: LinearFit) -> str:
+    if fit.input_bound is None or fit.perfect:
+        return ""
+    far = fit.input_bound > fit.se.to_numpy()
+    few = [term for term, over in zip(fit.terms, far, strict=True) if over]
+    if not few:
+        return ""
+    named = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+    dependent = np.isinf(fit.input_bound).any()
+    what = "may make columns dependent, and leaves nothing sure of" if dependent else "outweighs the standard error of"
+    return f"But rounding of the inputs, in the last decimal they are printed with, {what} {named}."

@@ -440,6 +440,31 @@ def test_perturbed_inputs_stay_within_the_bound() -> None:
         assert (off <= 1.05 * limited).all()
 
 
+def test_inputs_that_are_too_coarse_are_said_in_words() -> None:
+    """Two columns that differ in their last decimal only: rounding may make them one."""
+    x = TABLE["x"].round(2)
+    near = TABLE.assign(x=x, u=x + 0.01 * (np.arange(len(x)) % 2), y=TABLE["y"].round(2))
+    fitted = fit("y ~ x + u", near)
+    assert fitted.verdict.code == "data_limited"
+    assert "may make columns dependent" in fitted.verdict.text
+    assert (fitted.digits()["data_limited"] == 0).all()
+    coarse = fit("y ~ x", TABLE.round(1).assign(y=2 * TABLE["x"].round(1) + 0.001 * (TABLE.index % 2)))
+    assert coarse.verdict.code == "data_limited"
+    assert "outweighs the standard error of (Intercept), x" in coarse.verdict.text
+
+
+def test_condition_is_that_of_the_columns_kept() -> None:
+    """numpy.linalg.cond of the same matrix."""
+    X = np.column_stack([ONE, TABLE["x"], TABLE["z"]])
+    fitted = fit("y ~ x + z", TABLE)
+    np.testing.assert_allclose(fitted.condition.kappa, np.linalg.cond(X), rtol=1e-10)
+    scaled = X / np.linalg.norm(X, axis=0)
+    np.testing.assert_allclose(fitted.condition.kappa_scaled, np.linalg.cond(scaled), rtol=1e-10)
+    assert np.isfinite(fit("y ~ x + z + I(2 * x)", TABLE).condition.kappa)
+    assert "Condition: " in fitted.summary()
+    assert "lose about 5 of 16 digits" in fit(*[nist("Longley")[0], nist("Longley")[1].astype(float)]).summary()
+
+
 def test_whole_numbers_support_every_digit() -> None:
     fitted = fit("y ~ x + z", WHOLE)
     assert (fitted.digits()["data_limited"] == 16).all()
