@@ -3,6 +3,7 @@
 from sumwise import datasets, simulate
 from sumwise.api import fit
 from sumwise.arrays.comparison import SolverComparison, compare_solvers
+from sumwise.arrays.condition import Conditioning, condition
 from sumwise.arrays.lstsq import LstsqResult, lstsq
 from sumwise.arrays.matrices import FundamentalSubspaces, Projections, left_inverse, pinv, projections, rank, subspaces
 from sumwise.arrays.polynomial import PolynomialFit, polyfit
@@ -12,6 +13,7 @@ from sumwise.results.fit import Fit
 __version__ = "0.1.0"
 
 __all__ = [
+    "Conditioning",
     "DataError",
     "Fit",
     "FundamentalSubspaces",
@@ -24,6 +26,7 @@ __all__ = [
     "SumwiseError",
     "UsageError",
     "compare_solvers",
+    "condition",
     "datasets",
     "fit",
     "left_inverse",

@@ -110,5 +110,5 @@ def test_every_basis_gives_the_same_least_squares_values(
 @given(problem=problems(6))
 def test_comparing_solvers_never_raises(problem: tuple[np.ndarray, np.ndarray]) -> None:
     table = sw.compare_solvers(*problem)
-    assert table.digits.loc["exact (Sumwise)"].eq(16).all()
+    assert table.digits.loc["exact (Sumwise)"].gt(15.9).all()
     assert str(table)

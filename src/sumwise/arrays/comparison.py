@@ -19,11 +19,9 @@ from sumwise.arrays.lstsq import lstsq
 from sumwise.arrays.lstsq_text import align
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.conditioning import MOST_DIGITS
 
 Floats = NDArray[np.float64]
-
-ALL = 16.0
-"""Digits of a coefficient that is the float64 nearest to the exact one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,9 @@ class SolverComparison:
     """What each solver answers, and how much of it is right.
 
     coef, digits: frames, one row a solver and one column a coefficient; digits are those that agree with the exact
-    answer, 16 where the coefficient is the float64 nearest to it.   summary: by solver, recipe, worst (digits of its
-    worst coefficient), residual_norm (of y - X b, computed in about 106 bits), remark (why it failed, or the rank it
-    took X to have).   rank, unique: of the exact answer.
+    answer: 15.95 where the coefficient is the float64 nearest to it, else 15.9 at most.
+    summary: by solver, recipe, worst (digits of its worst coefficient), residual_norm (of y - X b, computed in about
+    106 bits), remark (why it failed, or the rank it took X to have).   rank, unique: of the exact answer.
     """
 
     coef: pd.DataFrame
@@ -129,7 +127,7 @@ def _cell(value: Any, digits: Any) -> str:
 
 
 def _digits(digits: Any) -> str:
-    return "-" if np.isnan(digits) else "all" if digits >= ALL else f"{digits:.1f}"
+    return "-" if np.isnan(digits) else "all" if digits >= MOST_DIGITS else f"{digits:.1f}"
 
 
 def compare_solvers(X: Any, y: Any, *, decimal: bool | None = None) -> SolverComparison:
@@ -178,7 +176,7 @@ def _run(solver: Solver, X: Floats, y: Floats, rank: int) -> tuple[NDArray[Any],
 
 
 def right_digits(values: Floats, exact: list[Fraction]) -> Floats:
-    """(p,) -log10 of the relative error, between 0 and 16; 16 where the value is the nearest float64; nan for nan.
+    """(p,) -log10 of the relative error, between 0 and 15.95, which the nearest float64 gets; nan for nan.
 
     Where the exact number is zero, the error counts relative to the largest.
     """
@@ -191,12 +189,12 @@ def _right(value: float, exact: Fraction, size: Fraction) -> float:
         return math.nan
     error = abs(Fraction(value) - exact)
     if error == 0 or value == float(exact):
-        return ALL
+        return MOST_DIGITS
     if error >= size:
         return 0.0
     ratio = error / size
     # logarithms of the integers: the ratio itself may underflow
-    return min(max(math.log10(ratio.denominator) - math.log10(ratio.numerator), 0.0), ALL)
+    return min(max(math.log10(ratio.denominator) - math.log10(ratio.numerator), 0.0), MOST_DIGITS - 0.05)
 
 
 def _residual_norm(rows: Rows, b: Floats) -> float:

@@ -13,14 +13,12 @@ from sumwise.arrays import reading, sums
 from sumwise.arrays.columns import Column, cross_products
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.conditioning import MOST_DIGITS, relative_data_limits
 from sumwise.maths.least_squares import LeastSquares
 
 Floats = NDArray[np.float64]
 Inputs = str | float | tuple[Any, Any]
 """What the inputs are good to: "printed", a relative error, or absolute errors (dX, dy)."""
-
-ALL = 16.0
-"""Digits of a float64: where the inputs support more, this many are said."""
 
 BLOCK = 4096
 """Rows worked on together."""
@@ -39,7 +37,7 @@ def digits_table(
     dX, dy = errors_of(rows, inputs)
     columns = {
         "estimate": system.coef,
-        "computed": np.full(system.coef.shape, ALL),
+        "computed": np.full(system.coef.shape, MOST_DIGITS),
         "data_limited": surviving(first_order_bound(rows, system, dX, dy), system.coef),
     }
     if samples:
@@ -52,12 +50,30 @@ def digits_table(
     return frames[0] if rows.y.flat else pd.concat(frames, keys=list(responses))
 
 
+def digits_of_sums(
+    system: LeastSquares, names: Sequence[str], responses: Sequence[str], relative: float
+) -> pd.DataFrame:
+    """The same for rows that were not kept: from their sums, for a relative error, by norms (a wider bound)."""
+    frames = [
+        pd.DataFrame(
+            {
+                "estimate": system.coef[:, k],
+                "computed": np.full(system.p, MOST_DIGITS),
+                "data_limited": np.minimum(relative_data_limits(system, relative, k).digits, MOST_DIGITS),
+            },
+            index=list(names),
+        )
+        for k in range(system.k)
+    ]
+    return pd.concat(frames, keys=list(responses))
+
+
 def surviving(error: Floats, estimate: Floats) -> Floats:
-    """-log10(|error| / |estimate|), between 0 and 16; nan where the error is."""
+    """-log10(|error| / |estimate|), between 0 and 15.95; nan where the error is."""
     with np.errstate(divide="ignore", invalid="ignore"):
         digits = np.log10(np.abs(estimate)) - np.log10(error)
-    digits = np.where((error == 0) & ~np.isnan(estimate), ALL, digits)
-    return np.clip(np.where(np.isnan(digits) & ~np.isnan(error), 0.0, digits), 0.0, ALL)
+    digits = np.where((error == 0) & ~np.isnan(estimate), MOST_DIGITS, digits)
+    return np.clip(np.where(np.isnan(digits) & ~np.isnan(error), 0.0, digits), 0.0, MOST_DIGITS)
 
 
 def errors_of(rows: Rows, inputs: Inputs) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from sumwise.arrays import checks, lstsq_text, sums
-from sumwise.arrays.digits import Inputs, digits_table, residuals_of
+from sumwise.arrays.condition import Conditioning
+from sumwise.arrays.digits import Inputs, digits_of_sums, digits_table, residuals_of
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.conditioning import condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 
@@ -149,6 +152,13 @@ class LstsqResult:
         """{column that depends exactly on earlier ones: how, in words}"""
         return lstsq_text.dependences(self.system.dependences, self.names)
 
+    @cached_property
+    def condition(self) -> Conditioning:
+        """How sensitive the solution is, with the residual's part where there is one response."""
+        return Conditioning(
+            (self.nobs, self.system.p), condition(self.system, 0 if self.flat else None), None, None, nan
+        )
+
     @property
     def table(self) -> pd.DataFrame:
         """coef, se, t, p_value by column name (and by response, where there are several)."""
@@ -204,9 +214,13 @@ class LstsqResult:
         samples: how many times to perturb the inputs, uniformly within their error, and to refit exactly.
 
         Columns: estimate; computed: digits of it that are right for the inputs as given (all); data_limited: digits
-        that survive the worst errors within `inputs`, to first order; with samples also sampled_worst and
+        that survive the worst errors within `inputs`, to first order (for rows that came in chunks only for a
+        relative error, and by a wider bound); with samples also sampled_worst and
         sampled_95, the digits of the worst sample and of the worst but 5 in 100.
         """
+        if self.rows is None and isinstance(inputs, float) and not samples:
+            table = digits_of_sums(self.system, self.names, self.responses, inputs)
+            return table.droplevel(0) if self.flat else table
         return digits_table(self._kept("digits"), self.system, self.names, self.responses, inputs, samples, seed)
 
     def _kept(self, what: str) -> Rows:

@@ -14,8 +14,9 @@ from scipy.special import stdtr, stdtrit
 
 from sumwise.arrays import checks, polynomial_text
 from sumwise.arrays.columns import Column
-from sumwise.arrays.digits import ALL, Inputs, column_error, surviving
+from sumwise.arrays.digits import Inputs, column_error, surviving
 from sumwise.errors import UsageError
+from sumwise.maths.conditioning import MOST_DIGITS, condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.polynomials import (
@@ -277,7 +278,8 @@ class PolynomialFit:
         """
         limited = surviving(self.bound(self.basis, *self.errors(inputs)), self.coef)
         return pd.DataFrame(
-            {"estimate": self.coef, "computed": np.full(len(limited), ALL), "data_limited": limited}, index=self.names
+            {"estimate": self.coef, "computed": np.full(len(limited), MOST_DIGITS), "data_limited": limited},
+            index=self.names,
         )
 
     @property
@@ -311,6 +313,22 @@ class PolynomialFit:
             along = P.derivative().at(self.x) * missed - here * slope
             bound.append(float((w * (np.abs(here) * dy + np.abs(along) * dx)).sum()))
         return np.array(bound)
+
+    def bases(self, inputs: Inputs = "printed") -> pd.DataFrame:
+        """What each basis makes of the same points: kappa, kappa_scaled, digits_lost, data_limited, by basis.
+
+        kappa: condition number of the matrix of basis polynomials at the points; kappa_scaled: after scaling its
+        columns to length 1; digits_lost: log10 kappa; data_limited: digits of the worst coefficient that errors of
+        the inputs leave.  All coefficients are computed to every digit whatever the basis.
+        """
+        errors = self.errors(inputs)
+        rows = {}
+        for basis in BASES:
+            system = self.system_of(basis)
+            number = condition(system)
+            digits = surviving(self.bound(basis, *errors), system.coef[:, 0])
+            rows[basis] = [number.kappa, number.kappa_scaled, np.log10(number.kappa), digits.min()]
+        return pd.DataFrame(rows, index=["kappa", "kappa_scaled", "digits_lost", "data_limited"]).T
 
     @property
     def verdict(self) -> PolynomialVerdict:
