@@ -100,8 +100,8 @@ def _digits_line(fit: LinearFit) -> str:
     more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
     worst = _digits(float(np.nanmin(limits)))
     return (
-        f"{computed}. The inputs support those in the last column, {worst} at worst, if their last printed decimals are "
-        f"rounded ({off}{more})."
+        f"{computed}. The inputs support those in the last column, {worst} at worst, if their last printed decimals "
+        f"are rounded ({off}{more})."
     )
 
 
