@@ -136,15 +136,17 @@ def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) 
     weights = np.ones(rows.X.rows) if rows.weights is None else rows.weights.rounded()
     Q = sums.times(rows.X.columns, W_hi.T.copy(), W_lo.T.copy())
     residuals = residuals_of(rows, system)
-    for start in range(0, len(Q), BLOCK):
-        part = slice(start, start + BLOCK)
-        P = (Q[part] * weights[part, None]) @ W_hi
-        for k in range(system.k):
-            pull = weights[part] * residuals[part, k]
-            bound[:, k] += np.abs(P).T @ dy[part, k]
-            for j in range(system.p):
-                moves = np.outer(pull, system.inverse[j]) - np.outer(P[:, j], system.coef[:, k])
-                bound[j, k] += float((np.abs(moves) * dX[part]).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(Q), BLOCK):
+            part = slice(start, start + BLOCK)
+            P = (Q[part] * weights[part, None]) @ W_hi
+            for k in range(system.k):
+                pull = weights[part] * residuals[part, k]
+                bound[:, k] += np.abs(P).T @ dy[part, k]
+                for j in range(system.p):
+                    moves = np.outer(pull, system.inverse[j]) - np.outer(P[:, j], system.coef[:, k])
+                    bound[j, k] += float((np.abs(moves) * dX[part]).sum())
+    bound[np.isnan(bound)] = np.inf  # beyond the range of float64
     return bound
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WORTHWHILE = 1_000_000
 """Largest n p^2 for which the printed fit works out the digits that the inputs support."""
 
+LONG = 160
+"""Letters of a combination of columns that is left to `.dependent`."""
+
 
 def text(fit: LstsqResult) -> str:
     """The printed fit."""
@@ -93,7 +96,7 @@ def _short(value: Fraction) -> str:
 
 
 def _title(fit: LstsqResult) -> str:
-    shape = f"{fit.nobs} rows, {len(fit.names)} columns, rank {fit.rank}"
+    shape = f"{counted(fit.nobs, 'row')}, {counted(len(fit.names), 'column')}, rank {fit.rank}"
     weighted = "Weighted e" if fit.rows is not None and fit.rows.weights is not None else "E"
     return f"{weighted}xact least squares: {shape}"
 
@@ -111,6 +114,16 @@ def _cells(fit: LstsqResult) -> list[list[str]]:
         cells = [name, f"{fit.coef[i]:.10g}", number(fit.se[i]), number(fit.t[i], 4), number(fit.p_value[i], 3)]
         rows.append(cells + ([f"{limits[i]:.1f}"] if limits is not None else []))
     return [head, *rows]
+
+
+def counted(n: int, noun: str) -> str:
+    """1 row, 2 rows"""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def freedom(df: int) -> str:
+    """1 degree of freedom, 2 degrees of freedom"""
+    return f"{counted(df, 'degree')} of freedom"
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -133,22 +146,24 @@ def _criteria(fit: LstsqResult) -> str:
     about = "about the mean" if fit.system.centred else "about zero"
     if fit.flat:
         return (
-            f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {fit.df} degrees of "
-            f"freedom, R2 {number(fit.r2)} {about}"
+            f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on "
+            f"{freedom(fit.df)}, R2 {number(fit.r2)} {about}"
         )
     parts = [
         f"{name}: residual sum of squares {number(s)}, R2 {number(r)}"
         for name, s, r in zip(fit.responses[:10], fit.rss, fit.r2, strict=False)
     ]
-    return "; ".join(parts) + f"; R2 {about}, {fit.df} degrees of freedom"
+    return "; ".join(parts) + f"; R2 {about}, {freedom(fit.df)}"
 
 
 def _notes(fit: LstsqResult) -> list[str]:
     notes = []
     found = list(fit.dependent.items())
     if found:
-        how = "; ".join(told(name, combined) for name, combined in found[:5])
-        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        how = "; ".join(told(name, combined) for name, combined in found[:5] if len(combined) < LONG)
+        how = how or "each of them is a combination of many"
+        listed = sum(1 for _, combined in found[:5] if len(combined) < LONG)
+        more = f"; and {len(found) - listed} more" if 0 < listed < len(found) else ""
         plural = "columns depend" if len(found) > 1 else "column depends"
         notes.append(
             f"Rank {fit.rank}: {len(found)} {plural} exactly on earlier ones: {how}{more}. Infinitely many solutions "

@@ -308,10 +308,12 @@ class PolynomialFit:
             return np.full(self.degree + 1, np.nan)
         slope, missed, w = self.polynomial.derivative().at(self.x), self.residuals(), self.data.used
         bound = []
-        for P in answers:
-            here = P.at(self.x)
-            along = P.derivative().at(self.x) * missed - here * slope
-            bound.append(float((w * (np.abs(here) * dy + np.abs(along) * dx)).sum()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for P in answers:
+                here = P.at(self.x)
+                along = P.derivative().at(self.x) * missed - here * slope
+                moves = np.where(dy > 0, np.abs(here) * dy, 0) + np.where(dx > 0, np.abs(along) * dx, 0)
+                bound.append(float((w * np.where(np.isnan(moves), np.inf, moves)).sum()))
         return np.array(bound)
 
     def bases(self, inputs: Inputs = "printed") -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sumwise.arrays.lstsq_text import align, number, paragraph, strong
+from sumwise.arrays.lstsq_text import align, counted, freedom, number, paragraph, strong
 
 if TYPE_CHECKING:
     from sumwise.arrays.polynomial import PolynomialFit
@@ -40,12 +40,13 @@ def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
         )
     if wanted == distinct == fit.nobs:
         return "interpolates", (
-            f"Degree {fit.degree} through {distinct} points: the polynomial passes through every one, noise included. "
-            "No residual is left to judge it by, and no standard error. Use a lower degree to see how well it fits."
+            f"Degree {fit.degree} through {counted(distinct, 'point')}: the polynomial passes through every one, noise "
+            "included. No residual is left to judge it by, and no standard error. Use a lower degree to see how well it "
+            "fits."
         )
     return "determined", (
-        f"{fit.nobs} points{f' ({distinct} distinct x)' if same else ''} determine the {wanted} coefficients; "
-        f"{fit.df} degrees of freedom are left."
+        f"{counted(fit.nobs, 'point')}{f' ({distinct} distinct x)' if same else ''} determine "
+        f"{counted(wanted, 'coefficient')}; {freedom(fit.df)} {'is' if fit.df == 1 else 'are'} left."
     )
 
 
@@ -75,9 +76,8 @@ def html(fit: PolynomialFit) -> str:
 
 
 def _title(fit: PolynomialFit) -> str:
-    return (
-        f"Exact least-squares polynomial of degree {fit.degree}, {fit.basis} basis: {fit.nobs} points, rank {fit.rank}"
-    )
+    points = counted(fit.nobs, "point")
+    return f"Exact least-squares polynomial of degree {fit.degree}, {fit.basis} basis: {points}, rank {fit.rank}"
 
 
 def _cells(fit: PolynomialFit) -> list[list[str]]:
@@ -104,7 +104,7 @@ def _limits(fit: PolynomialFit) -> np.ndarray | None:
 
 def _criteria(fit: PolynomialFit) -> str:
     return (
-        f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {fit.df} degrees of freedom, "
+        f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {freedom(fit.df)}, "
         f"R2 {number(fit.r2)} about the mean"
     )
 

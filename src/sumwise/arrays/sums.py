@@ -76,7 +76,10 @@ def over_chunks(chunks: Iterable[Any], decimal: bool | None, threads: int | None
     first: Rows | None = None
     for number, chunk in enumerate(chunks, 1):
         if not isinstance(chunk, tuple) or len(chunk) not in (2, 3):
-            raise UsageError(f"Chunk {number} is a {type(chunk).__name__}: pass tuples (X, y) or (X, y, weights).")
+            raise UsageError(
+                f"Chunk {number} is a {type(chunk).__name__}: pass tuples (X, y) or (X, y, weights). For rows in "
+                "one piece pass lstsq(X, y)."
+            )
         try:
             rows = checked(chunk[0], chunk[1], chunk[2] if len(chunk) == 3 else None, decimal)
         except (DataError, UsageError) as error:

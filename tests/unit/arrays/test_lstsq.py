@@ -231,3 +231,24 @@ def test_digits_that_the_inputs_do_not_support_are_weak() -> None:
 def test_threads_change_no_bit() -> None:
     big = np.random.default_rng(3).normal(size=(120_000, 2))
     assert sw.lstsq(big, big[:, 0] ** 2, threads=1).gram == sw.lstsq(big, big[:, 0] ** 2, threads=2).gram
+
+
+def test_results_at_the_ends_of_float64() -> None:
+    """By hand: 1e200 x 1e-200 and sums beyond 1.8e308 stay exact; what no float64 holds is refused when read."""
+    fit = sw.lstsq([[1e200, 0], [0, 1e-200]], [1e300, 1e-100])
+    assert fit.coef.tolist() == [
+        rounded(Fraction(1e300) / Fraction(1e200)),
+        rounded(Fraction(1e-100) / Fraction(1e-200)),
+    ]
+    assert sw.lstsq([[5e-324], [5e-324]], [5e-324, 1e-323]).coef.tolist() == [1.5]
+    with pytest.raises(sw.DataError, match="larger than the largest float64"):
+        sw.lstsq([[1e-200]], [1e200]).coef.tolist()
+
+
+def test_many_terms_of_a_combination_are_left_to_dependent() -> None:
+    wide = np.random.default_rng(2).normal(size=(12, 14))
+    fit = sw.lstsq(wide, wide[:, 0])
+    assert "2 columns depend exactly on earlier ones: each of them is a combination of many." in " ".join(
+        str(fit).split()
+    )
+    assert "and 4 more terms" in fit.dependent["x13"]

@@ -157,7 +157,7 @@ def test_repeated_points_reduce_the_rank() -> None:
     assert "fit equally well" in str(fit.verdict)
     assert "(4 points, 2 distinct x)" in str(fit.verdict)
     line = sw.polyfit([1, 1, 2, 2], [1, 3, 5, 7], 1)
-    assert line.verdict.text == "4 points (2 distinct x) determine the 2 coefficients; 2 degrees of freedom are left."
+    assert line.verdict.text == "4 points (2 distinct x) determine 2 coefficients; 2 degrees of freedom are left."
     flat = sw.polyfit([3, 3], [1, 2], 1, basis="legendre")
     assert flat(3) == 1.5
     assert flat.predict([3, 4])["outside"].tolist() == [0, np.inf]
