@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
-INTERFACE = 2
+INTERFACE = 3
 """Number of the interface between this package and the compiled library; raised when a signature changes."""
 
 LEVELS = ("base", "v3", "v4")

@@ -29,6 +29,7 @@ struct Columns {
     int64_t count;
     const char* weight;              // null without weights
     int64_t weight_stride;
+    const double* scale;             // (count) power of ten: column c stands for the integers x scale[c]; null for none
 };
 struct Products {
     int64_t* digits;                 // (width, pairs) digit k of each pair weighs 2^(32 k + low); pairs (i, j), j <= i, row by row
@@ -244,6 +245,18 @@ inline void fetch(const Columns& from, int64_t first, int64_t n, double* x) {
     for (int64_t c = 0; c < from.count; ++c) memset(x + c * PITCH + n, 0, (ROWS - n) * 8);
 }
 
+/// x becomes the integers that decimals of so many places stand for: m with m / scale = x in float64, below 10^15, where
+/// there is one at most.  False, with x lost, if a number is no such decimal.
+inline bool to_integers(double* x, double scale) {
+    mask bad = none();
+    for (int r = 0; r < ROWS; r += LANES) {
+        const lanes v = load(x + r), m = (v * scale + ROUND_TO_INTEGER) - ROUND_TO_INTEGER;
+        bad = bad | !(m / all(scale) == v) | !(absolute(m) < 1e15);
+        store(x + r, m);
+    }
+    return !any(bad);
+}
+
 inline int limbs_for(const Range* ranges, int64_t count) {
     int limbs = 1;
     for (int64_t c = 0; c < count; ++c)
@@ -376,8 +389,9 @@ inline void carry(Products& out) {
         }
 }
 
-/// Adds the cross-products of rows first .. last - 1 to out.digits.  Returns 0; -1 - c for a
-/// value that is not finite in column c (count: in the weights); 1 without memory.
+/// Adds the cross-products of rows first .. last - 1 to out.digits.  Returns 0; -1 - c for a value that is not finite in
+/// column c (count: in the weights); -2 - count - c for one that is no decimal of the places that scale[c] gives; 1 without
+/// memory.
 inline int64_t gram(const Columns& from, int64_t first, int64_t last, Products& out) {
     Block b{};
     b.count = from.count, b.padded = (from.count + TILE - 1) / TILE * TILE, b.weighted = from.weight != nullptr;
@@ -386,7 +400,7 @@ inline int64_t gram(const Columns& from, int64_t first, int64_t last, Products& 
     Range* ranges = static_cast<Range*>(malloc(2 * b.padded * sizeof(Range)));
     if (!memory || !ranges) return free(memory), free(ranges), 1;
     lay_out(b, memory);
-    const Columns weight = {&from.weight, &from.weight_stride, 1, nullptr, 0};
+    const Columns weight = {&from.weight, &from.weight_stride, 1, nullptr, 0, nullptr};
     int64_t code = 0;
     int since = 0;
     for (int64_t row = first; row < last && !code; row += ROWS) {
@@ -395,6 +409,10 @@ inline int64_t gram(const Columns& from, int64_t first, int64_t last, Products& 
         for (int64_t c = 0; c < b.count && !code; ++c) {
             ranges[c] = range_of(b.left.x + c * PITCH);
             if (!ranges[c].finite) code = -1 - c;
+            if (from.scale && from.scale[c] != 1 && !code) {
+                if (!to_integers(b.left.x + c * PITCH, from.scale[c])) code = -2 - b.count - c;
+                ranges[c] = range_of(b.left.x + c * PITCH);
+            }
             if (ranges[c].lowest < out.lowest[c]) out.lowest[c] = ranges[c].lowest;
         }
         if (b.weighted && !code) {

@@ -39,6 +39,7 @@ class _Columns(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("weight", ctypes.c_void_p),
         ("weight_stride", ctypes.c_int64),
+        ("scale", ctypes.c_void_p),
     )
 
 
@@ -48,6 +49,14 @@ class _Products(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("pairs", "low", "first", "last")),
         ("lowest", ctypes.c_void_p),
     )
+
+
+class NotDecimalError(ValueError):
+    """A column holds a number that is no decimal of so few places.  column: its place."""
+
+    def __init__(self, column: int) -> None:
+        super().__init__(f"column {column} is no column of decimals")
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,16 @@ class Digits:
         ]
 
 
-def _described(columns: Sequence[Floats], weights: Floats | None = None) -> tuple[_Columns, tuple[Ints, Ints]]:
+def _described(
+    columns: Sequence[Floats], weights: Floats | None = None, decimals: Sequence[int] | None = None
+) -> tuple[_Columns, tuple[NDArray[Any], ...]]:
     """The columns for the kernel, and the arrays that must outlive it."""
     start = np.array([column.ctypes.data for column in columns], dtype=np.int64)
     stride = np.array([column.strides[0] for column in columns], dtype=np.int64)
     weight, step = (None, 0) if weights is None else (weights.ctypes.data, weights.strides[0])
-    return _Columns(start.ctypes.data, stride.ctypes.data, len(columns), weight, step), (start, stride)
+    scale = np.array([float(10**places) for places in decimals or ()])
+    scales = scale.ctypes.data if decimals and any(decimals) else None
+    return _Columns(start.ctypes.data, stride.ctypes.data, len(columns), weight, step, scales), (start, stride, scale)
 
 
 def _pieces(rows: int, most: int) -> list[tuple[int, int]]:
@@ -102,14 +115,18 @@ def gram(
     weights: Floats | None = None,
     each: Callable[..., Iterable[Any]] = map,
     pieces: int = 1,
+    decimals: Sequence[int] | None = None,
 ) -> Digits:
     """sum_r w_r x_ri x_rj for i = 0 .. m - 1, j = 0 .. i, row by row, exactly.
 
     columns: m arrays (n,) float64 with any strides; weights (n,) float64 or None; each: the map to use over the
-    pieces of the rows, whose number changes no bit.   Raises DataError for a value that is not finite, MemoryError.
+    pieces of the rows, whose number changes no bit.
+    decimals (m,): column c stands for the integers x 10^decimals[c], 22 places at most: each x is the float64 nearest
+    to a decimal of so many places and at most 15 digits.
+    Raises DataError for a value that is not finite, NotDecimalError, MemoryError.
     """
     m, n = len(columns), len(columns[0])
-    described, keep = _described(columns, weights)
+    described, keep = _described(columns, weights, decimals)
     low, width = (_LOWEST_OF_PRODUCT, _DIGITS_OF_PRODUCT) if weights is None else (_LOWEST_OF_TRIPLE, _DIGITS_OF_TRIPLE)
     pairs = m * (m + 1) // 2
 
@@ -120,6 +137,8 @@ def gram(
         code = library.sw_gram(ctypes.byref(described), *bounds, ctypes.byref(sums))
         if code == 1:
             raise MemoryError(f"no memory for the cross-products of {m} columns")
+        if code < -1 - m:
+            raise NotDecimalError(-2 - m - code)
         if code < 0:
             raise DataError(f"nan or infinity in {'the weights' if code == -1 - m else f'column {-1 - code}'}")
         first, last = (sums.first, sums.last) if sums.last >= 0 else (0, 0)

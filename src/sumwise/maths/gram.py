@@ -118,19 +118,22 @@ class Gram:
         weights: Floats | None = None,
         each: Callable[..., Iterable[Any]] = map,
         pieces: int = 1,
+        decimals: Sequence[int] | None = None,
     ) -> Gram:
         """The Gram of m columns (n,) float64, with weights (n,) or without.
 
-        each: the map to use over the pieces of the rows, whose number changes no bit.
-        Raises DataError for a value that is not finite.
+        each: the map to use over the pieces of the rows, whose number changes no bit.   decimals (m,): read column c as
+        decimals of so many places; 0 takes the float64 numbers as they are.
+        Raises DataError for a value that is not finite, NotDecimalError for one that is no such decimal.
         """
-        found = products.gram(columns, weights, each, pieces)
+        found = products.gram(columns, weights, each, pieces, decimals)
         *low, weight_low = found.lowest.tolist()
         weight_low = 0 if weights is None else weight_low
         pairs = ((i, j) for i in range(len(columns)) for j in range(i + 1))
         shifts = (low[i] + low[j] + weight_low - found.low for i, j in pairs)
         entries = tuple(v >> s if s > 0 else v << -s for v, s in zip(found.integers(), shifts, strict=True))
-        return cls(len(columns[0]), tuple(low), entries, (0,) * len(columns), weight_low)
+        places = tuple(decimals) if decimals else (0,) * len(columns)
+        return cls(len(columns[0]), tuple(low), entries, places, weight_low)
 
     @classmethod
     def of_integers(

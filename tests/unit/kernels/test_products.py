@@ -102,6 +102,30 @@ def test_what_is_not_finite_is_refused_by_column(value: float) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_floats_are_read_as_the_decimals_they_print_as(level: str) -> None:
+    """Python's repr is the shortest decimal that reads back, and Fraction takes its text exactly."""
+    X = np.column_stack([np.round(RNG.standard_normal(700) * size, k) for size, k in ((1, 4), (1e3, 2), (1e-6, 12))])
+    with at_level(level):
+        found = Gram.of(list(X.T), decimals=(4, 2, 12))
+    exact = [[Fraction(repr(v)) for v in column] for column in X.T.tolist()]
+    for i in range(3):
+        for j in range(i + 1):
+            assert found.fraction(i, j) == sum(a * b for a, b in zip(exact[i], exact[j], strict=True))
+
+
+@pytest.mark.parametrize(("value", "places"), [(0.12345, 4), (1 / 3, 15), (1e15, 0 + 1), (0.1 + 0.2, 1)])
+def test_what_is_no_decimal_of_so_few_places_is_told(value: float, places: int) -> None:
+    X = np.ones((600, 2))
+    X[577, 1] = value
+    with pytest.raises(products.NotDecimalError) as caught:
+        products.gram(list(X.T), decimals=(0, places))
+    assert caught.value.column == 1
+    X[3, 1] = np.nan
+    with pytest.raises(DataError, match="column 1"):
+        products.gram(list(X.T), decimals=(0, places))
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_combinations_lose_nothing_to_cancellation(level: str) -> None:
     """Coefficients of 106 bits, terms that cancel to about 1e-18 of their size: correct to an ulp or two still."""
     X = RNG.standard_normal((37, 5))
