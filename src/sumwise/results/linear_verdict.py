@@ -29,7 +29,7 @@ def judge(fit: LinearFit) -> Verdict:
         "data_limited": _data_limited(fit),
     }
     found = {code: text for code, text in found.items() if text}
-    exact = "Exact: each number is the answer for these data, rounded once."
+    exact = "Exact: estimates, standard errors, t, F and R-squared are the answers for these data, rounded once."
     return Verdict(next(iter(found), "exact"), " ".join([exact, *found.values()]), 0.0)
 
 
