@@ -87,8 +87,8 @@ def of_integers(values: Sequence[int], decimals: int, printed: int | None = None
 
 
 def ones(n: int) -> Column:
-    """A column of ones."""
-    return Column((np.ones(n),))
+    """A column of ones, in the memory of one."""
+    return Column((np.broadcast_to(np.float64(1), (n,)),))
 
 
 def cross_products(columns: Sequence[Column], weights: Column | None = None, threads: int | None = 1) -> Gram:

@@ -41,8 +41,7 @@ def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
     if wanted == distinct == fit.nobs:
         return "interpolates", (
             f"Degree {fit.degree} through {counted(distinct, 'point')}: the polynomial passes through every one, noise "
-            "included. No residual is left to judge it by, and no standard error. Use a lower degree to see how well it "
-            "fits."
+            "included. No residual is left to judge it by, and no standard error. Use a lower degree to see its fit."
         )
     return "determined", (
         f"{counted(fit.nobs, 'point')}{f' ({distinct} distinct x)' if same else ''} determine "

@@ -67,15 +67,17 @@ def test_nearly_collinear_pairs_are_solved(kind: str) -> None:
     assert fit.coef.tolist() == [float(v) for v in expected]
 
 
-def test_texts_give_the_published_digits_of_longley() -> None:
-    """NIST StRD Longley, certified to 15 digits (nist_strd.json); `exact` to 40, from the decimal data."""
-    longley = load("nist_strd")["Longley"]
-    design = np.array([["1"] * 16, *longley["x"]]).T
-    fit = sw.lstsq(design, longley["y"])
-    assert fit.coef.tolist() == [float(v) for v in longley["exact"]["decimal"]["coef"]]
-    assert fit.se.tolist() == [float(v) for v in longley["exact"]["decimal"]["se"]]
-    assert fit.r2 == float(longley["exact"]["decimal"]["r2"])
-    assert [f"{v:.12g}" for v in fit.coef] == [f"{float(v):.12g}" for v in longley["certified"]["coef"]]
+@pytest.mark.parametrize("name", ["Longley", "NoInt1"])
+def test_texts_give_the_published_digits(name: str) -> None:
+    """NIST StRD, certified to 15 digits (nist_strd.json); `exact` to 40, from the decimal data."""
+    raw = load("nist_strd")[name]
+    columns = raw["x"] if raw["model"] == "noint" else [["1"] * raw["n"], *raw["x"]]
+    fit = sw.lstsq(np.array(columns).T, raw["y"])
+    exact = raw["exact"]["decimal"]
+    assert fit.coef.tolist() == [float(v) for v in exact["coef"]]
+    assert fit.se.tolist() == [float(v) for v in exact["se"]]
+    assert (fit.sigma, fit.r2) == (float(exact["resid_sd"]), float(exact["r2"]))
+    assert [float(f"{v:.14e}") for v in fit.coef] == [float(v) for v in raw["certified"]["coef"]]
 
 
 @pytest.mark.parametrize("weights", [None, W], ids=["plain", "weighted"])
