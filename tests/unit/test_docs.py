@@ -1,5 +1,7 @@
 """The documents say what the program does."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -24,6 +26,21 @@ def test_the_readme_shows_what_its_examples_print() -> None:
     for example, expected in zip(code, shown, strict=True):
         exec(example, names)
         assert noise.sub("", str(names["fit"])) == noise.sub("", expected)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorials").glob("*.md")), ids=lambda page: page.stem)
+def test_tutorials_print_what_they_show(page: Path) -> None:
+    """Each ```python block runs, in order, and prints the ```text block below it; ```py blocks are only shown."""
+    names: dict[str, object] = {}
+    blocks = re.findall(
+        r"```python\n(.*?)```\n(?:\n```text\n(.*?)\n```\n)?", page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert len(blocks) > 5
+    for code, expected in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        assert "\n".join(line.rstrip() for line in printed.getvalue().splitlines()) == expected, code
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -10,6 +10,7 @@ from sumwise.errors import DataError, UsageError
 
 # Levels of the categorical columns in reference-first order, as the R packages have them.
 LEVELS: dict[str, dict[str, list[int] | list[str]]] = {
+    "bloodpress": {},
     "cbpp": {"period": [1, 2, 3, 4]},
     "contraception": {"urban": ["N", "Y"], "livch": ["0", "1", "2", "3plus"]},
     "toenail": {"treatment": ["itraconazole", "terbinafine"]},
