@@ -223,6 +223,11 @@ class LstsqResult:
             return table.droplevel(0) if self.flat else table
         return digits_table(self._kept("digits"), self.system, self.names, self.responses, inputs, samples, seed)
 
+    @cached_property
+    def printed_limits(self) -> Floats | None:
+        """(p,) digits to print beside the coefficients, None for none."""
+        return lstsq_text.limits(self)
+
     def _kept(self, what: str) -> Rows:
         if self.rows is None:
             raise UsageError(

@@ -34,7 +34,7 @@ def text(fit: LstsqResult) -> str:
 def html(fit: LstsqResult) -> str:
     """The same as a table; digits that the inputs do not support in weak type."""
     head, *body = _cells(fit)
-    limits = _limits(fit)
+    limits = fit.printed_limits
     rows = []
     for i, row in enumerate(body):
         cells = [escape(cell) for cell in row]
@@ -107,7 +107,7 @@ def _cells(fit: LstsqResult) -> list[list[str]]:
         return [["", *fit.responses]] + [
             [name, *(f"{v:.10g}" for v in row)] for name, row in zip(fit.names, fit.coef, strict=True)
         ]
-    limits = _limits(fit)
+    limits = fit.printed_limits
     head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
     rows = []
     for i, name in enumerate(fit.names):
@@ -131,7 +131,7 @@ def number(value: float, digits: int = 6) -> str:
     return "NA" if np.isnan(value) else f"{value:.{digits}g}"
 
 
-def _limits(fit: LstsqResult) -> np.ndarray | None:
+def limits(fit: LstsqResult) -> np.ndarray | None:
     """(p,) digits that the printed inputs support; None where they are exact, and where that
     is unknown, undefined or dear."""
     n, p = fit.nobs, len(fit.names)
@@ -174,7 +174,7 @@ def _notes(fit: LstsqResult) -> list[str]:
             "No residual degrees of freedom: the fit passes through every row, so there are no standard errors."
         )
     notes.append("Every number is the exact result for these inputs, rounded once.")
-    if _limits(fit) is not None:
+    if fit.printed_limits is not None:
         notes[-1] += (
             " digits: how many would survive if every input were good only to half a unit of its last printed decimal "
             "(whole numbers and constant columns count as exact)."

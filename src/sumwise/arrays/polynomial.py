@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from flint import fmpq
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
@@ -19,8 +20,8 @@ from sumwise.errors import UsageError
 from sumwise.maths.conditioning import MOST_DIGITS, condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
+from sumwise.maths.orthogonal import Orthogonal
 from sumwise.maths.polynomials import (
-    BASES,
     Points,
     Polynomial,
     basis_matrix,
@@ -34,6 +35,9 @@ from sumwise.maths.polynomials import (
 
 Floats = NDArray[np.float64]
 Domain = tuple[Fraction, Fraction]
+
+BASES = ("monomial", "chebyshev", "legendre", "orthogonal")
+"""t^j; Chebyshev T_j(t); Legendre P_j(t); orthogonal over the data, leading coefficient 1 in t."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,15 @@ class PolynomialFit:
 
     def matrix_of(self, basis: str) -> Any:
         """B: basis polynomial i is sum_j B[i, j] x^j."""
-        return basis_matrix(basis, self.degree, self.domain_of(basis), self.gram)
+        if basis == "orthogonal":
+            return self.orthogonal.matrix
+        return basis_matrix(basis, self.degree, self.domain_of(basis))
+
+    @cached_property
+    def orthogonal(self) -> Orthogonal:
+        """Least squares in polynomials that are orthogonal over the data."""
+        rss = self._powers.rationals.rss(0)
+        return Orthogonal(self.gram, self.domain_of("orthogonal"), self.rank, rss, self.df)
 
     def domain_of(self, basis: str) -> Domain:
         """Where t runs over [-1, 1]."""
@@ -142,16 +154,20 @@ class PolynomialFit:
     @cached_property
     def _powers(self) -> LeastSquares:
         """In powers of x: for what does not depend on the basis."""
-        return self.system_of("monomial", scaled=False)
+        return self._solved(self.gram)
+
+    def _solved(self, gram: Gram) -> LeastSquares:
+        return LeastSquares(gram, range(self.degree + 1), [self.degree + 1], constant=0)
 
     @cached_property
-    def _system(self) -> LeastSquares:
+    def _system(self) -> LeastSquares | Orthogonal:
         return self.system_of(self.basis)
 
-    def system_of(self, basis: str, scaled: bool = True) -> LeastSquares:
-        """Least squares in a basis; its sums of squares are in another unit, unless scaled=False, for powers of x."""
-        gram = gram_in_basis(self.gram, self.matrix_of(basis)) if scaled else self.gram
-        return LeastSquares(gram, range(self.degree + 1), [self.degree + 1], constant=0)
+    def system_of(self, basis: str) -> LeastSquares | Orthogonal:
+        """Least squares in a basis, for coefficients and their errors; its sums of squares are in a unit of its own."""
+        if basis == "orthogonal":
+            return self.orthogonal
+        return self._solved(gram_in_basis(self.gram, self.matrix_of(basis)))
 
     @property
     def coef(self) -> Floats:
@@ -239,7 +255,7 @@ class PolynomialFit:
 
     @cached_property
     def _shape(self) -> Polynomial | None:
-        return variance_shape(self.gram)
+        return variance_shape(self.gram) if self.rank > self.degree else None
 
     def predict(
         self, x: Any, *, interval: str | None = None, level: float = 0.95, decimal: bool | None = None
@@ -256,7 +272,7 @@ class PolynomialFit:
             raise UsageError(f"level={level!r}: a confidence level lies between 0 and 1, for instance 0.95.")
         points = _points(x, decimal)
         fit = self.polynomial.at(points)
-        table = {"x": np.atleast_1d(Polynomial((Fraction(0), Fraction(1))).at(points)), "fit": fit}
+        table = {"x": np.atleast_1d(Polynomial((fmpq(0), fmpq(1))).at(points)), "fit": fit}
         if interval:
             shape = np.full(len(fit), np.nan) if self._shape is None else self._shape.at(points)
             se = self.sigma * np.sqrt(shape + (interval == "prediction"))
@@ -282,6 +298,11 @@ class PolynomialFit:
             index=self.names,
         )
 
+    @cached_property
+    def printed_limits(self) -> Floats | None:
+        """(degree + 1,) digits to print beside the coefficients, None for none."""
+        return polynomial_text.limits(self)
+
     @property
     def names(self) -> list[str]:
         """Of the coefficients."""
@@ -303,9 +324,10 @@ class PolynomialFit:
         With P_j the polynomial by which c_j answers to y, c_j moves by w_r P_j(x_r) for a change of y_r, and by
         w_r (P_j'(x_r) (y_r - p(x_r)) - P_j(x_r) p'(x_r)) for a change of x_r.   nan where c is not unique.
         """
-        answers = influence(self.gram, self.matrix_of(basis))
-        if answers is None:
+        if self.rank <= self.degree:
             return np.full(self.degree + 1, np.nan)
+        orthogonal = basis == "orthogonal"
+        answers = self.orthogonal.influence() if orthogonal else influence(self.gram, self.matrix_of(basis))
         slope, missed, w = self.polynomial.derivative().at(self.x), self.residuals(), self.data.used
         bound = []
         with np.errstate(over="ignore", invalid="ignore"):
@@ -327,9 +349,13 @@ class PolynomialFit:
         rows = {}
         for basis in BASES:
             system = self.system_of(basis)
-            number = condition(system)
+            if isinstance(system, Orthogonal):
+                kappa, scaled = system.kappa, 1.0 if self.rank > self.degree else np.inf
+            else:
+                number = condition(system)
+                kappa, scaled = number.kappa, number.kappa_scaled
             digits = surviving(self.bound(basis, *errors), system.coef[:, 0])
-            rows[basis] = [number.kappa, number.kappa_scaled, np.log10(number.kappa), digits.min()]
+            rows[basis] = [kappa, scaled, np.log10(kappa), digits.min()]
         return pd.DataFrame(rows, index=["kappa", "kappa_scaled", "digits_lost", "data_limited"]).T
 
     @property

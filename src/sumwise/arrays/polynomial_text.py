@@ -59,7 +59,7 @@ def text(fit: PolynomialFit) -> str:
 def html(fit: PolynomialFit) -> str:
     """The same as a table; digits that the inputs do not support in weak type."""
     head, *body = _cells(fit)
-    limits = _limits(fit)
+    limits = fit.printed_limits
     rows = ""
     for i, row in enumerate(body):
         cells = [escape(cell) for cell in row]
@@ -80,7 +80,7 @@ def _title(fit: PolynomialFit) -> str:
 
 
 def _cells(fit: PolynomialFit) -> list[list[str]]:
-    limits = _limits(fit)
+    limits = fit.printed_limits
     head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
     rows = [
         [name, f"{b:.10g}", number(s), number(t, 4), number(p, 3)]
@@ -91,7 +91,7 @@ def _cells(fit: PolynomialFit) -> list[list[str]]:
     return [head, *rows]
 
 
-def _limits(fit: PolynomialFit) -> np.ndarray | None:
+def limits(fit: PolynomialFit) -> np.ndarray | None:
     """(degree + 1,) digits that the printed inputs support; None where they are exact, and where
     that is undefined or dear."""
     if fit.rank <= fit.degree or fit.nobs * (fit.degree + 1) > WORTHWHILE:
@@ -114,7 +114,7 @@ def _notes(fit: PolynomialFit) -> list[str]:
         low, high = fit.domain_of(fit.basis)
         notes.append(f"t = (2x - a - b) / (b - a) with a = {float(low):.6g}, b = {float(high):.6g}.")
     last = "Every number is the exact result for these points, rounded once."
-    if _limits(fit) is not None:
+    if fit.printed_limits is not None:
         last += (
             " digits: how many would survive if every x and y were good only to half a unit of its last printed "
             "decimal (whole numbers count as exact)."

@@ -1,15 +1,14 @@
-"""Polynomials in exact rationals: bases, least squares from power sums, evaluation rounded once."""
+"""Polynomials in exact rationals: bases, power sums, evaluation rounded once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 from typing import Any
 
 import numpy as np
-from flint import fmpq_mat
+from flint import fmpq, fmpq_mat, fmpz, fmpz_mat
 from numpy.typing import NDArray
 
 from sumwise.maths.gram import Gram
@@ -19,9 +18,6 @@ Floats = NDArray[np.float64]
 
 BITS = 180
 """Bits to which values are first worked out; where these do not settle the rounding, all of them are."""
-
-BASES = ("monomial", "chebyshev", "legendre", "orthogonal")
-"""t^j; Chebyshev T_j(t); Legendre P_j(t); orthogonal over the data, leading coefficient 1 in t."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +33,32 @@ class Points:
         return Fraction(2) ** self.low * Fraction(1, 10**self.decimals)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Polynomial:
-    """sum_j coefficients[j] x^j, exact rationals."""
+    """sum_j values[j] x^j, exact rationals (flint's, whose arithmetic stays fast where they are long)."""
 
-    coefficients: tuple[Fraction, ...]
+    values: tuple[fmpq, ...]
+
+    @property
+    def coefficients(self) -> tuple[Fraction, ...]:
+        """The same for Python."""
+        return tuple(map(fraction, self.values))
 
     @property
     def degree(self) -> int:
         """Highest power with a coefficient that is not zero; 0 for a constant."""
-        return max((j for j, c in enumerate(self.coefficients) if c), default=0)
+        return max((j for j, c in enumerate(self.values) if c != 0), default=0)
 
     def derivative(self, order: int = 1) -> Polynomial:
         """d^order / dx^order"""
-        coefficients = self.coefficients
+        values = self.values
         for _ in range(order):
-            coefficients = tuple(j * c for j, c in enumerate(coefficients))[1:] or (Fraction(0),)
-        return Polynomial(coefficients)
+            values = tuple(j * c for j, c in enumerate(values))[1:] or (fmpq(0),)
+        return Polynomial(values)
+
+    def times(self, factor: fmpq) -> Polynomial:
+        """The polynomial times a number."""
+        return Polynomial(tuple(c * factor for c in self.values))
 
     def at(self, points: Points) -> Floats:
         """(n,) the values at n points, each correctly rounded; infinite beyond the largest float64."""
@@ -68,33 +73,64 @@ class Polynomial:
         point, so that all is integer; where the error that this leaves could change a rounding, the value is worked
         out in full.
         """
-        scaled = [sign * c * points.unit**j for j, c in enumerate(self.coefficients)]
-        common = lcm(y.unit.denominator, *(e.denominator for e in scaled))
-        full, full_unit = [int(e * common) for e in scaled], int(y.unit * common)
+        unit, y_unit = rational(points.unit), rational(y.unit)
+        scaled = [sign * c * unit**j for j, c in enumerate(self.values)]
         bits, slack = _precision(scaled, max((abs(v) for v in points.values), default=0))
-        pairs = zip(points.values, y.values, strict=True)
-        if common.bit_length() <= max(bits, BITS):
-            return np.array([quotient(_horner(full, v) + full_unit * t, common) for v, t in pairs])
+        pairs = list(zip(points.values, y.values, strict=True))
+        full = _Whole(scaled, y_unit)
+        if all(int(e.q).bit_length() <= BITS for e in (*scaled, y_unit)) and full.bits <= max(bits, BITS):
+            return np.array([full.at(v, t) for v, t in pairs])
         one = 1 << max(bits, 0)
-        fixed = [round(e * one) for e in scaled]
+        fixed, places = [_nearest_whole(e * one) for e in scaled], y_unit * one
         values = []
         for v, t in pairs:
-            total = _horner(fixed, v) + round(t * y.unit * one)
+            total = horner(fixed, v) + (_nearest_whole(places * t) if t else 0)
             below, above = quotient(total - slack, one), quotient(total + slack, one)
-            settled = below == above and below != 0
-            values.append(below if settled else quotient(_horner(full, v) + full_unit * t, common))
+            values.append(below if below == above and below != 0 else full.at(v, t))
         return np.array(values)
 
 
-def _precision(scaled: Sequence[Fraction], largest: int) -> tuple[int, int]:
+class _Whole:
+    """sum_j e_j X^j + unit t over one denominator, made when first needed."""
+
+    def __init__(self, scaled: Sequence[fmpq], unit: fmpq) -> None:
+        self._parts = (*scaled, unit)
+        self._ready: tuple[int, list[int]] | None = None
+
+    def _made(self) -> tuple[int, list[int]]:
+        if self._ready is None:
+            common = fmpz(1)
+            for e in self._parts:
+                common = common.lcm(e.q)
+            self._ready = int(common), [int((e * common).p) for e in self._parts]
+        return self._ready
+
+    @property
+    def bits(self) -> int:
+        """Of the denominator."""
+        return self._made()[0].bit_length()
+
+    def at(self, X: int, t: int) -> float:
+        """Rounded once."""
+        common, (*whole, unit) = self._made()
+        return quotient(horner(whole, X) + unit * t, common)
+
+
+def _precision(scaled: Sequence[fmpq], largest: int) -> tuple[int, int]:
     """(K, slack): with e_j rounded to multiples of 2^-K, values are off by at most slack 2^-K."""
     reach = sum(largest**j for j in range(len(scaled)))
-    size = max(abs(e) * largest**j for j, e in enumerate(scaled)) or Fraction(1)
-    bits = BITS + reach.bit_length() - (size.numerator.bit_length() - size.denominator.bit_length())
-    return bits, reach // 2 + 2
+    sizes = [
+        int(e.p).bit_length() - int(e.q).bit_length() + j * largest.bit_length() for j, e in enumerate(scaled) if e
+    ]
+    return BITS + reach.bit_length() - max(sizes, default=0), reach // 2 + 2
 
 
-def _horner(coefficients: Sequence[int], value: int) -> int:
+def _nearest_whole(value: fmpq) -> int:
+    return int((2 * value.p + value.q) // (2 * value.q))
+
+
+def horner(coefficients: Sequence[int], value: int) -> int:
+    """sum_j coefficients[j] value^j"""
     total = 0
     for c in reversed(coefficients):
         total = total * value + c
@@ -133,68 +169,37 @@ def power_gram(x: Points, y: Points, degree: int, weights: Points | None = None)
     )
 
 
-def basis_matrix(basis: str, degree: int, domain: tuple[Fraction, Fraction], gram: Gram) -> Any:
+def basis_matrix(basis: str, degree: int, domain: tuple[Fraction, Fraction]) -> Any:
     """B (degree + 1, degree + 1), rational: basis polynomial i is sum_j B[i, j] x^j.
 
-    t = (2 x - a - b) / (b - a) runs over [-1, 1] where x runs over the domain [a, b].   gram: of the powers of x.
+    basis: "monomial", "chebyshev" or "legendre", in t = (2 x - a - b) / (b - a), which runs over [-1, 1] where x runs
+    over the domain [a, b].
     """
-    a, b = domain
-    t = Polynomial((-(a + b) / (b - a), 2 / (b - a)))
-    rows: list[list[Fraction]] = [[Fraction(1)]]
+    slope, shift = to_unit(domain)
+    rows: list[list[fmpq]] = [[fmpq(1)]]
     for k in range(degree):
-        rows.append(_next(basis, k, t, rows, gram))
+        ahead = [shift * c for c in (*rows[k], fmpq(0))]  # t times polynomial k
+        for j, c in enumerate(rows[k]):
+            ahead[j + 1] += slope * c
+        one, two = _RECURRENCES[basis](k)
+        back = [*rows[k - 1], fmpq(0), fmpq(0)] if k else [fmpq(0)] * len(ahead)
+        rows.append([one * a - two * b for a, b in zip(ahead, back, strict=True)])
     size = degree + 1
-    return fmpq_mat(size, size, [rational(row[j]) if j < len(row) else 0 for row in rows for j in range(size)])
+    return fmpq_mat(size, size, [row[j] if j < len(row) else fmpq(0) for row in rows for j in range(size)])
 
 
-def _next(basis: str, k: int, t: Polynomial, rows: Sequence[Sequence[Fraction]], gram: Gram) -> list[Fraction]:
-    """Polynomial k + 1 from the two before it, by the recurrence of the basis."""
-    ahead = _times(rows[k], t.coefficients)
-    back = list(rows[k - 1]) if k else []
-    if basis == "monomial":
-        return ahead
-    if basis == "chebyshev":  # T_{k+1} = 2 t T_k - T_{k-1}
-        return _combined([(Fraction(2 if k else 1), ahead), (Fraction(-1), back)])
-    if basis == "legendre":  # (k + 1) P_{k+1} = (2k + 1) t P_k - k P_{k-1}
-        return _combined([(Fraction(2 * k + 1, k + 1), ahead), (Fraction(-k, k + 1), back)])
-    # pi_{k+1} = (t - alpha_k) pi_k - beta_k pi_{k-1}   [Forsythe 1957]
-    norm = _inner(rows[k], rows[k], gram)
-    if norm == 0:  # beyond the distinct points every polynomial of the basis is zero at the data
-        return ahead
-    alpha = _inner(ahead, rows[k], gram) / norm
-    beta = norm / _inner(back, back, gram) if k else Fraction(0)
-    return _combined([(Fraction(1), ahead), (-alpha, list(rows[k])), (-beta, back)])
+_RECURRENCES = {
+    "monomial": lambda k: (fmpq(1), fmpq(0)),  # noqa: ARG005
+    "chebyshev": lambda k: (fmpq(2 if k else 1), fmpq(1)),  # T_{k+1} = 2 t T_k - T_{k-1}
+    "legendre": lambda k: (fmpq(2 * k + 1, k + 1), fmpq(k, k + 1)),  # (k+1) P_{k+1} = (2k+1) t P_k - k P_{k-1}
+}
+"""Polynomial k + 1 is the first times t times polynomial k, less the second times polynomial k - 1."""
 
 
-def _inner(p: Sequence[Fraction], q: Sequence[Fraction], gram: Gram) -> Fraction:
-    """sum_r w_r p(x_r) q(x_r)
-
-    Moments of order i + j stand at (i, j); in the last step of a basis both orders stay within the Gram.
-    """
-    total = Fraction(0)
-    n = gram.columns - 2
-    for i, a in enumerate(p):
-        for j, b in enumerate(q):
-            if a and b:
-                high = min(i + j, n)
-                total += a * b * gram.fraction(high, i + j - high)
-    return total
-
-
-def _times(p: Sequence[Fraction], q: Sequence[Fraction]) -> list[Fraction]:
-    product = [Fraction(0)] * (len(p) + len(q) - 1)
-    for i, a in enumerate(p):
-        for j, b in enumerate(q):
-            product[i + j] += a * b
-    return product
-
-
-def _combined(terms: Sequence[tuple[Fraction, Sequence[Fraction]]]) -> list[Fraction]:
-    total = [Fraction(0)] * max(len(p) for _, p in terms)
-    for factor, p in terms:
-        for j, c in enumerate(p):
-            total[j] += factor * c
-    return total
+def to_unit(domain: tuple[Fraction, Fraction]) -> tuple[fmpq, fmpq]:
+    """(slope, shift) of t = slope x + shift, which maps [a, b] to [-1, 1]."""
+    a, b = domain
+    return rational(2 / (b - a)), rational(-(a + b) / (b - a))
 
 
 def rational_gram(gram: Gram) -> Any:
@@ -222,35 +227,49 @@ def gram_in_basis(gram: Gram, B: Any) -> Gram:
 def in_powers(coefficients: Sequence[Fraction], B: Any) -> Polynomial:
     """The polynomial with these coefficients in the basis B."""
     row = fmpq_mat(1, B.nrows(), [rational(c) for c in coefficients]) * B
-    return Polynomial(tuple(fraction(row[0, j]) for j in range(B.ncols())))
+    return Polynomial(tuple(row[0, j] for j in range(B.ncols())))
 
 
-def influence(gram: Gram, B: Any) -> list[Polynomial] | None:
-    """The polynomials P_j with d coef_j / d y_r = w_r P_j(x_r), for the coefficients in the basis B; None where the
-    coefficients are not unique.
+def _inverse_moments(gram: Gram) -> tuple[Any, fmpq, list[fmpq]]:
+    """(N, c, v) with (X'WX)^-1_ij = N_ij c v_i v_j for the powers of x, N integers: no long fraction is reduced.
+
+    Raises ZeroDivisionError where the powers depend on each other.
+    """
+    size = gram.columns - 1
+    beside = [gram.entry(i, j) if j < size else int(j - size == i) for i in range(size) for j in range(2 * size)]
+    reduced, denominator, _ = fmpz_mat(size, 2 * size, beside).rref()  # ten times faster here than flint's inverse
+    if reduced[size - 1, size - 1] == 0:
+        raise ZeroDivisionError("the powers of x depend on each other")
+    numerator = fmpz_mat(size, size, [reduced[i, size + j] for i in range(size) for j in range(size)])
+    return numerator, 1 / (denominator * rational(gram.weight_unit)), [1 / rational(gram.unit(i)) for i in range(size)]
+
+
+def influence(gram: Gram, B: Any) -> list[Polynomial]:
+    """The polynomials P_j with d coef_j / d y_r = w_r P_j(x_r), for the coefficients in the basis B.
 
     In powers of x the derivative is (X'WX)^-1 X'W, and coefficients in B are B^-T times those in powers.
+    Raises ZeroDivisionError where the coefficients are not unique.
     """
+    numerator, factor, unit = _inverse_moments(gram)
     size = B.nrows()
-    moments = rational_gram(gram.chosen(range(size)))
-    if moments.rank() < size:
-        return None
-    rows = B.transpose().inv() * moments.inv()
-    return [Polynomial(tuple(fraction(rows[i, j]) for j in range(size))) for i in range(size)]
+    back = B.transpose().inv()
+    left = fmpq_mat(size, size, [back[i, j] * unit[j] for i in range(size) for j in range(size)])
+    whole, below = left.numer_denom()
+    rows, factor = whole * numerator, factor / below
+    return [Polynomial(tuple(rows[i, j] * (factor * unit[j]) for j in range(size))) for i in range(size)]
 
 
-def variance_shape(gram: Gram) -> Polynomial | None:
-    """h with var(p(x)) = sigma^2 h(x), of degree 2 (m - 1); None where p is not unique."""
-    size = gram.columns - 1
-    moments = rational_gram(gram.chosen(range(size)))
-    if moments.rank() < size:
-        return None
-    inverse = moments.inv()
-    total = [Fraction(0)] * (2 * size - 1)
+def variance_shape(gram: Gram) -> Polynomial:
+    """h with var(p(x)) = sigma^2 h(x), of degree 2 (m - 1).  Raises ZeroDivisionError where p is not unique."""
+    numerator, factor, unit = _inverse_moments(gram)
+    size = numerator.nrows()
+    total = [fmpz(0)] * (2 * size - 1)
     for i in range(size):
         for j in range(size):
-            total[i + j] += fraction(inverse[i, j])
-    return Polynomial(tuple(total))
+            total[i + j] += numerator[i, j]
+    # the unit of x^k is that of x to the k-th
+    scale = [unit[k // 2] * unit[k - k // 2] for k in range(2 * size - 1)]
+    return Polynomial(tuple(t * (factor * s) for t, s in zip(total, scale, strict=True)))
 
 
 def distinct(x: Points, weights: Points | None = None) -> int:
