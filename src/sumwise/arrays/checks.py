@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.arrays import reading
-from sumwise.arrays.columns import Column
 from sumwise.errors import DataError, UsageError
+from sumwise.maths.columns import Column, places_shown
 
 FEW = 1000
 """Up to this many unknowns always fit."""
@@ -152,7 +152,10 @@ def _read(values: Any, name: str, decimal: bool | None) -> Table:
     floats = table.dtype.kind == "f"
     if floats:
         reading.check_finite(table, lambda c: where[c])
-    columns = [reading.column(table[:, c], at, decimal, finite=floats) for c, at in enumerate(where)]
+    places: Sequence[int | None] = [None] * table.shape[1]
+    if decimal and table.dtype == np.float64:  # all columns at once: they share cache lines
+        places = places_shown(list(table.T))
+    columns = [reading.column(table[:, c], at, decimal, floats, places[c]) for c, at in enumerate(where)]
     return Table(tuple(columns), names, flat)
 
 

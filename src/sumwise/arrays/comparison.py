@@ -19,6 +19,7 @@ from sumwise.arrays.lstsq import lstsq
 from sumwise.arrays.lstsq_text import align
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.columns import times
 from sumwise.maths.conditioning import MOST_DIGITS
 
 Floats = NDArray[np.float64]
@@ -201,4 +202,4 @@ def _residual_norm(rows: Rows, b: Floats) -> float:
     if np.isnan(b).any():
         return math.nan
     one = np.vstack([-b[:, None], [[1.0]]])
-    return float(np.linalg.norm(sums.times([*rows.X.columns, *rows.y.columns], one, 0 * one)))
+    return float(np.linalg.norm(times([*rows.X.columns, *rows.y.columns], one, 0 * one)))

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sumwise.arrays import reading, sums
-from sumwise.arrays.columns import Column, cross_products
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.columns import Column, cross_products, places_of, places_shown, times
 from sumwise.maths.conditioning import MOST_DIGITS, relative_data_limits
 from sumwise.maths.least_squares import LeastSquares
 
@@ -105,20 +104,31 @@ def _fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
 def column_error(column: Column, inputs: str | float) -> Floats:
     """(n,) the largest absolute error of each number: half a unit of the last printed place, or a relative error.
 
-    Whole numbers count as exact in the first, columns that are constant or hold only 0 and 1 in both.
+    Numbers that need all digits of a float are good to half a unit of its last place.  Whole numbers count as exact in
+    the first, columns that are constant or hold only 0 and 1 in both.
     """
-    n = len(column)
-    if column.is_switch():
+    n, values = len(column), column.parts[0]
+    if len(column.parts) == 1 and _is_chosen(values, column.decimals):
         return np.zeros(n)
     if not isinstance(inputs, str):
         return inputs * np.abs(column.rounded())
-    places = column.printed
-    if places is None and len(column.parts) == 1 and not column.decimals:
-        values = column.parts[0]
-        with np.errstate(over="ignore"):
-            single = values.astype(np.float32)
-        places = reading.decimals_shown(single if bool((single == values).all()) else values)
-    return np.full(n, 0.0 if not places else float(f"0.5e-{places}"))
+    if column.decimals:
+        return np.full(n, float(f"0.5e-{column.decimals}"))
+    if len(column.parts) > 1 or bool((values == np.rint(values)).all()):
+        return np.zeros(n)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    is_single = bool((single == values).all())
+    places = places_of(single) if is_single else places_shown([values])[0]
+    if places is not None:
+        return np.full(n, float(f"0.5e-{places}"))
+    return np.spacing(np.abs(single if is_single else values)).astype(np.float64) / 2
+
+
+def _is_chosen(values: Floats, decimals: int) -> bool:
+    """Whether a column is constant or holds only 0 and 1: numbers that are chosen, not measured."""
+    constant = bool(values[0] == values[-1]) and bool((values == values[0]).all())
+    return constant or (not decimals and bool(((values == 0) | (values == 1)).all()))
 
 
 def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) -> Floats:
@@ -134,7 +144,7 @@ def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) 
     bound[:] = 0
     W_hi, W_lo = system.root_pair  # C = W'W, and Q = X W' is orthonormal: P = W'Q'W loses nothing
     weights = np.ones(rows.X.rows) if rows.weights is None else rows.weights.rounded()
-    Q = sums.times(rows.X.columns, W_hi.T.copy(), W_lo.T.copy())
+    Q = times(rows.X.columns, W_hi.T.copy(), W_lo.T.copy())
     residuals = residuals_of(rows, system)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(Q), BLOCK):
@@ -155,7 +165,7 @@ def residuals_of(rows: Rows, system: LeastSquares) -> Floats:
     hi, lo = system.coef_pair
     own = np.eye(system.k)
     columns = [*rows.X.columns, *rows.y.columns]
-    left = sums.times(columns, np.vstack([-hi, own]), np.vstack([-lo, 0 * own]))
+    left = times(columns, np.vstack([-hi, own]), np.vstack([-lo, 0 * own]))
     for k in range(system.k):
         if system.rss[k] == 0 and system.rationals.rss(k) == 0:
             left[:, k] = 0 if rows.weights is None else np.where(rows.weights.rounded() > 0, 0, left[:, k])
@@ -172,7 +182,7 @@ def sampled_errors(
     moved = np.empty((samples, system.p, system.k))
     for s in range(samples):
         columns = [
-            Column((*column.parts, (-error * rng.uniform(-1, 1, len(error))) * 10.0**column.decimals), column.decimals)
+            column.moved(error * rng.uniform(-1, 1, len(error)))
             for table, errors in ((rows.X, dX), (rows.y, dy))
             for column, error in zip(table.columns, errors.T, strict=True)
         ]

@@ -19,6 +19,7 @@ from sumwise.arrays.condition import Conditioning
 from sumwise.arrays.digits import Inputs, digits_of_sums, digits_table, residuals_of
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
+from sumwise.maths.columns import times
 from sumwise.maths.conditioning import condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
@@ -194,12 +195,12 @@ class LstsqResult:
             raise UsageError(
                 f"X has columns {', '.join(table.names)}; the fit's are {', '.join(self.names)}, in order."
             )
-        return self._shaped(sums.times(table.columns, *self.system.coef_pair))
+        return self._shaped(times(table.columns, *self.system.coef_pair))
 
     @cached_property
     def fitted(self) -> Floats:
         """X b (n,) or (n, k)."""
-        return self._shaped(sums.times(self._kept("fitted values").X.columns, *self.system.coef_pair))
+        return self._shaped(times(self._kept("fitted values").X.columns, *self.system.coef_pair))
 
     def residuals(self) -> Floats:
         """y - X b (n,) or (n, k), in about 106 bits, rounded once; zeros where the fit is exact."""

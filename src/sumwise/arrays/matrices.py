@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.arrays import checks
-from sumwise.arrays.columns import cross_products
 from sumwise.arrays.lstsq_text import dependences, told
 from sumwise.errors import DataError
 from sumwise.maths import subspaces as maths
+from sumwise.maths.columns import cross_products
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from sumwise.arrays import checks, polynomial_text
-from sumwise.arrays.columns import Column
 from sumwise.arrays.digits import Inputs, column_error, surviving
 from sumwise.errors import UsageError
+from sumwise.maths.columns import Column
 from sumwise.maths.conditioning import MOST_DIGITS, condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
@@ -79,7 +79,7 @@ def polyfit(
     w = None if weights is None else checks.weights(weights, decimal)
     shapes: dict[str, tuple[int, ...]] = {"x": (len(column),), "y": (len(response),)}
     checks.check_rows(shapes if w is None else {**shapes, "weights": (len(w),)})
-    points = tuple(None if c is None else c.points() for c in (column, response, w))
+    points = tuple(None if c is None else Points.of(c) for c in (column, response, w))
     gram = power_gram(points[0], points[1], degree, points[2])  # type: ignore[arg-type]
     data = PolynomialData(column, response, w)
     return PolynomialFit(data, gram, degree, basis, None if domain is None else _domain(domain))
@@ -122,7 +122,7 @@ class PolynomialFit:
     @cached_property
     def x(self) -> Points:
         """The points, exactly."""
-        return self.data.x.points()
+        return Points.of(self.data.x)
 
     @cached_property
     def range(self) -> Domain:
@@ -251,7 +251,7 @@ class PolynomialFit:
 
     def residuals(self) -> Floats:
         """(n,) y - p(x), subtracted before rounding."""
-        return self.polynomial.misses(self.x, self.data.y.points())
+        return self.polynomial.misses(self.x, Points.of(self.data.y))
 
     @cached_property
     def _shape(self) -> Polynomial | None:
@@ -366,7 +366,7 @@ class PolynomialFit:
     @property
     def distinct(self) -> int:
         """Distinct x with weight."""
-        return distinct(self.x, None if self.data.weights is None else self.data.weights.points())
+        return distinct(self.x, None if self.data.weights is None else Points.of(self.data.weights))
 
     def __str__(self) -> str:
         return polynomial_text.text(self)
@@ -397,4 +397,4 @@ class Derivative:
 
 def _points(x: Any, decimal: bool | None) -> Points:
     values = [x] if np.ndim(x) == 0 else x
-    return checks.vector(values, "x", decimal).columns[0].points()
+    return Points.of(checks.vector(values, "x", decimal).columns[0])

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.arrays.columns import Column, Floats, of_integers
 from sumwise.errors import DataError, UsageError
-
-EXACT = 2**53
-"""Whole numbers up to this size are float64 numbers."""
+from sumwise.maths.columns import EXACT, Column, places_shown
 
 Number = Decimal | Fraction | int | float
 
@@ -25,23 +22,26 @@ BLOCK = 8192
 """Rows looked at together: strided columns share cache lines."""
 
 
-def column(values: NDArray[Any], where: str, decimal: bool | None, finite: bool = False) -> Column:
+def column(
+    values: NDArray[Any], where: str, decimal: bool | None, finite: bool = False, places: int | None = None
+) -> Column:
     """The exact numbers of an array (n,), n > 0.
 
     float64 stays where it lies, whatever its stride; float32, float16, long double, integers of any width and
     booleans are taken exactly.  Texts are decimals ("0.2" is a fifth) unless decimal=False, which takes the nearest
     float64.  decimal=True takes a float for the shortest decimal that reads back as it.  Object arrays may hold
     Python integers, floats, texts, Decimal and Fraction, mixed.
-    where: for messages, as "X, column 'age'".   finite: whether floats have been checked for it.
+    where: for messages, as "X, column 'age'".   finite: whether floats have been checked for it.   places: decimals of
+    float64 numbers as they are printed, where that is known.
     Raises DataError for NaN, infinite and missing values and for texts that are no number; UsageError for other types.
     """
     kind = values.dtype.kind
     if kind == "f":
         if not finite:
             check_finite(values, lambda _: where)
-        return _of_floats(values, where, decimal)
+        return _of_floats(values, where, decimal, places)
     if kind == "b":
-        return Column((values.astype(np.float64),), 0, 0)
+        return Column((values.astype(np.float64),))
     if kind in "iu":
         return _of_machine_integers(values)
     if kind in "US":
@@ -80,9 +80,9 @@ def _bad(bad: NDArray[np.bool_], where: str, one: str, many: str) -> str:
     return f"{where}: {counted}, the first in row {first} (counted from 1). Fill or drop such rows."
 
 
-def _of_floats(values: NDArray[Any], where: str, decimal: bool | None) -> Column:
+def _of_floats(values: NDArray[Any], where: str, decimal: bool | None, places: int | None) -> Column:
     if decimal and values.dtype.itemsize <= 8:
-        return _shortest(values)
+        return _shortest(values, places)
     if values.dtype == np.float64:
         return Column((values.astype(np.float64, copy=False),))
     first = values.astype(np.float64)  # exact for narrower floats
@@ -90,42 +90,19 @@ def _of_floats(values: NDArray[Any], where: str, decimal: bool | None) -> Column
         return Column((first,))
     if not np.isfinite(first).all():
         raise DataError(f"{where}: values of type {values.dtype} exceed 1.8e308, the largest float64. Rescale them.")
-    second = (first - values).astype(np.float64)
-    if not bool((first - second.astype(values.dtype) == values).all()):
+    second = (values - first).astype(np.float64)
+    if not bool((first + second.astype(values.dtype) == values).all()):
         raise DataError(f"{where}: values of type {values.dtype} need more digits than two float64. Round them.")
     return Column((first, second)) if second.any() else Column((first,))
 
 
-def _shortest(values: NDArray[Any]) -> Column:
+def _shortest(values: NDArray[Any], places: int | None) -> Column:
     """Floats as the shortest decimals that read back as them."""
-    few = _few_decimals(values)
-    if few is not None:
-        return Column((few[0],), few[1], few[1])
+    if values.dtype == np.float64:
+        (places,) = places_shown([values]) if places is None else (places,)
+        if places is not None:
+            return Column((values.astype(np.float64, copy=False),), places, shown=True)
     return _of_decimals([Decimal(text) for text in _texts(values)])
-
-
-def _few_decimals(values: NDArray[Any]) -> tuple[Floats, int] | None:
-    """(numbers times 10^d, d) for float64 that are decimals of at most 15 digits; else None."""
-    if values.dtype.itemsize < 8:
-        return None
-    for decimals in range(16):
-        scaled = values * float(10**decimals)
-        # at most 15 digits: then only one decimal of that length reads back, and rint finds it
-        if not (np.abs(scaled) < 1e15).all():
-            return None
-        whole = np.rint(scaled)
-        if bool((whole / float(10**decimals) == values).all()):
-            return whole, decimals
-    return None
-
-
-def decimals_shown(values: NDArray[Any]) -> int:
-    """Digits after the point of the shortest decimals that read back as the floats; 0 for whole numbers."""
-    few = _few_decimals(values)
-    if few is not None:
-        return few[1]
-    whole = values == np.rint(values)
-    return max((-int(Decimal(text).as_tuple().exponent) for text in _texts(values[~whole])), default=0)
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
@@ -137,9 +114,9 @@ def _texts(values: NDArray[Any]) -> list[str]:
 
 def _of_machine_integers(values: NDArray[Any]) -> Column:
     if values.dtype.itemsize < 8 or (int(values.max()) <= EXACT and int(values.min()) >= -EXACT):
-        return Column((values.astype(np.float64),), 0, 0)
+        return Column((values.astype(np.float64),))
     high, low = values >> 32, values & np.asarray(0xFFFFFFFF, dtype=values.dtype)
-    return Column((high.astype(np.float64) * 2.0**32, -low.astype(np.float64)), 0, 0)
+    return Column((high.astype(np.float64) * 2.0**32, low.astype(np.float64)))
 
 
 def _of_objects(values: Sequence[Any], where: str, decimal: bool | None) -> Column:
@@ -157,10 +134,10 @@ def _of_objects(values: Sequence[Any], where: str, decimal: bool | None) -> Colu
     if all(isinstance(v, float) or (isinstance(v, int) and abs(v) <= EXACT) for v in exact):
         floats = np.array(exact, dtype=np.float64)
         check_finite(floats, lambda _: where)  # a text may stand for more than float64 holds
-        return Column((floats,), 0, 0 if all(isinstance(v, int) for v in exact) else None)
+        return Column((floats,))
     if all(isinstance(v, Decimal) for v in exact):
         return _of_decimals([v for v in exact if isinstance(v, Decimal)], where)
-    return _of_fractions([Fraction(v) for v in exact], where, exact)
+    return _of_fractions([Fraction(v) for v in exact], where)
 
 
 def _is_missing(value: Any) -> bool:
@@ -217,17 +194,16 @@ def _read(text: str) -> Decimal | None:
 
 
 def _of_decimals(values: Sequence[Decimal], where: str = "X") -> Column:
-    """Decimals, exactly; the digits after the point, trailing zeros included, count as printed."""
+    """Decimals, exactly; as many places as the longest has, trailing zeros included."""
     lowest = min(int(v.as_tuple().exponent) for v in values)
     highest = max(v.adjusted() for v in values)
     if highest > LARGEST or lowest < -LARGEST:
         size = f"1e{highest if highest > LARGEST else lowest}"
         raise DataError(f"{where}: values reach {size}, outside 1e-{LARGEST} to 1e{LARGEST}. Rescale the column.")
-    printed = max(0, -lowest)
-    return _scaled([Fraction(v) for v in values], printed, where, printed)
+    return _scaled([Fraction(v) for v in values], max(0, -lowest), where)
 
 
-def _of_fractions(values: Sequence[Fraction], where: str, given: Sequence[Any]) -> Column:
+def _of_fractions(values: Sequence[Fraction], where: str) -> Column:
     """Fractions whose denominators have no prime factors but 2 and 5: as decimals, exactly."""
     decimals = 0
     for row, value in enumerate(values):
@@ -242,14 +218,13 @@ def _of_fractions(values: Sequence[Fraction], where: str, given: Sequence[Any]) 
                 f"float64 and no decimal equals it. Multiply the column by {rest}, or pass float({value})."
             )
         decimals = max(decimals, twos, fives)
-    printed = decimals if all(isinstance(v, int | Decimal) for v in given) else None
-    return _scaled(values, decimals, where, printed)
+    return _scaled(values, decimals, where)
 
 
-def _scaled(values: Sequence[Fraction], decimals: int, where: str, printed: int | None) -> Column:
+def _scaled(values: Sequence[Fraction], decimals: int, where: str) -> Column:
     scale = 10**decimals
     try:
-        return of_integers([int(v * scale) for v in values], decimals, printed)
+        return Column.of_integers([int(v * scale) for v in values], decimals)
     except OverflowError:
         raise DataError(
             f"{where}: values run from beyond 1e{308 - decimals} down to the {decimals}th decimal place, more than 308 "

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import chain
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sumwise.arrays import checks
 from sumwise.arrays.checks import Table
-from sumwise.arrays.columns import Column, cross_products, ones
 from sumwise.errors import DataError, UsageError
-from sumwise.kernels.products import combine
+from sumwise.maths.columns import Column, cross_products, ones
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
+from sumwise.threads import processors
 
-Floats = NDArray[np.float64]
+WORTHWHILE = 50_000
+"""Rows that are worth a thread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +29,12 @@ class Rows:
 
     def gram(self, threads: int | None = None) -> Gram:
         """Columns of X, then ones, then y."""
-        return cross_products([*self.X.columns, ones(self.X.rows), *self.y.columns], self.weights, threads)
+        columns = [*self.X.columns, ones(self.X.rows), *self.y.columns]
+        workers = min(processors() if threads is None else threads, self.X.rows // WORTHWHILE + 1)
+        if workers == 1:
+            return cross_products(columns, self.weights)
+        with ThreadPoolExecutor(workers) as pool:
+            return cross_products(columns, self.weights, pool.map, workers)
 
 
 def checked(X: Any, y: Any, weights: Any, decimal: bool | None) -> Rows:
@@ -109,27 +111,3 @@ def _check_alike(number: int, first: Rows, rows: Rows) -> None:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def times(columns: Sequence[Column], hi: Floats, lo: Floats) -> Floats:
-    """X (hi + lo), (n, q): each sum in about 106 bits, rounded once.  columns: m of (n,).  hi, lo: (m, q)."""
-    parts = list(chain.from_iterable(column.parts for column in columns))
-    if len(parts) == len(columns) and not any(column.decimals for column in columns):
-        return combine(parts, hi, lo)
-    rows_hi, rows_lo = [], []
-    for c, column in enumerate(columns):
-        scaled = [_pair(h, low, column.decimals) for h, low in zip(hi[c].tolist(), lo[c].tolist(), strict=True)]
-        first = np.array(scaled).T
-        for place in range(len(column.parts)):
-            rows_hi.append(first[0] if place == 0 else -first[0])
-            rows_lo.append(first[1] if place == 0 else -first[1])
-    return combine(parts, np.array(rows_hi), np.array(rows_lo))
-
-
-def _pair(hi: float, lo: float, decimals: int) -> tuple[float, float]:
-    """(hi + lo) 10^-decimals as a pair."""
-    if not decimals or not np.isfinite(hi):
-        return hi, lo
-    value = (Fraction(hi) + Fraction(lo)) / 10**decimals
-    first = float(value)
-    return first, float(value - Fraction(first))

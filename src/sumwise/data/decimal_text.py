@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sumwise.data.decimals import Decimals
+from sumwise.maths.columns import places_of, places_shown
 
 _NUMBER = r"^(?P<sign>[+-]?)(?P<whole>[0-9]*)\.?(?P<part>[0-9]*)(?:[eE](?P<power>[+-]?[0-9]{1,6}))?$"
 _MOST_PLACES = 2000
@@ -21,13 +21,6 @@ _MOST_PLACES = 2000
 
 _PLACES = 18
 """Digits that always fit an int64."""
-
-_CERTAIN = {8: 10**15, 4: 10**6}
-"""Bytes of a float -> a bound: two decimals whose digits, as an integer, stay below it are never the same float, so
-one that reads back to a float is the shortest that does."""
-
-_SAMPLE = 1000
-_BLOCK = 65536
 
 
 def from_text(texts: pa.Array | pa.ChunkedArray) -> tuple[Decimals, NDArray[np.float64]] | None:
@@ -78,7 +71,7 @@ def from_floats(x: NDArray[Any]) -> Decimals:
         x = np.where(finite, x, x.dtype.type(0))
     found = few_decimals(x)
     if found is None:
-        spelt = pa.array(x).cast(pa.string()) if x.dtype.itemsize in _CERTAIN else pa.array(x.astype(str))
+        spelt = pa.array(x).cast(pa.string()) if x.dtype in (np.float32, np.float64) else pa.array(x.astype(str))
         read = from_text(spelt)
         assert read is not None, "a finite float is spelt as a number"
         found = read[0]
@@ -86,32 +79,16 @@ def from_floats(x: NDArray[Any]) -> Decimals:
 
 
 def few_decimals(x: NDArray[Any]) -> Decimals | None:
-    """The column in as few decimals as all its numbers (n,) have; None if some have more than 15 digits.
+    """The column in as few decimals as all its numbers (n,) have; None if some have more than a float is sure of.
 
-    x: finite, of any floating type.   A sample of the rows finds how many, then all rows must confirm it.
+    x: finite, of any floating type.
     """
-    bound = _CERTAIN.get(x.dtype.itemsize)
-    if bound is None:
+    if x.dtype not in (np.float32, np.float64):
         return None
-    largest = max(float(x.max()), -float(x.min())) if len(x) else 0.0
-    sample = x[:: max(1, len(x) // _SAMPLE)]
-    for decimals in range(23):  # 10^22 is the last power of ten that is a float64
-        unit = float(10**decimals)
-        if largest * unit >= bound:
-            return None
-        if _read_back(sample, unit) and all(_read_back(block, unit) for block in _blocks(x)):
-            return Decimals(np.rint(x.astype(np.float64) * unit).astype(np.int64), decimals)
-    return None
-
-
-def _read_back(x: NDArray[Any], unit: float) -> bool:
-    """Whether each number is the float nearest to some whole multiple of 1 / unit."""
-    whole = np.rint(x.astype(np.float64, copy=False) * unit)
-    return bool((np.divide(whole, unit).astype(x.dtype, copy=False) == x).all())
-
-
-def _blocks(x: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    return (x[i : i + _BLOCK] for i in range(0, len(x), _BLOCK))
+    places = places_of(x) if x.dtype == np.float32 else places_shown([x])[0]
+    if places is None:
+        return None
+    return Decimals(np.rint(x.astype(np.float64, copy=False) * float(10**places)).astype(np.int64), places)
 
 
 def _lengths(texts: pa.Array) -> NDArray[np.int64]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol
+
+from sumwise.threads import processors
 
 
 class Site(Protocol):
@@ -24,7 +25,7 @@ class LocalEngine:
     def __init__(self, sites: Mapping[str, Site], threads: int | None = None) -> None:
         self.sites = tuple(sites)
         self._answering = tuple(sites.values())
-        self.threads = threads or _processors()
+        self.threads = threads or processors()
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def total(self, question: Any) -> Any:
@@ -43,10 +44,3 @@ class LocalEngine:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown()
-
-
-def _processors() -> int:
-    """How many this process may use; where the system does not tell, how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

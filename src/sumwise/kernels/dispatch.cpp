@@ -33,7 +33,7 @@ const Table* table = table_of(current);
 
 #define API extern "C" __attribute__((visibility("default")))
 /// Raised whenever a signature or a struct changes: library.py refuses a library of another number.
-API int64_t sw_interface() { return 3; }
+API int64_t sw_interface() { return 4; }
 /// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
 API int64_t sw_best_level() { return best_level(); }
 API int64_t sw_level() { return current; }
@@ -55,6 +55,9 @@ API int64_t sw_aghq(const void* data, const void* query, int64_t first, int64_t 
 }
 API int64_t sw_gram(const void* columns, int64_t first, int64_t last, void* products) {
     return table->gram(columns, first, last, products);
+}
+API int64_t sw_decimals_hold(const void* columns, int64_t first, int64_t last, int64_t* holds) {
+    return table->decimals_hold(columns, first, last, holds);
 }
 API void sw_combine(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
                     double* out, int64_t out_pitch) {

@@ -49,6 +49,9 @@ int64_t evaluate_aghq(const void* data, const void* query, int64_t first, int64_
 int64_t gram_of(const void* columns, int64_t first, int64_t last, void* products) {
     return gram(*static_cast<const Columns*>(columns), first, last, *static_cast<Products*>(products));
 }
+int64_t decimals_hold_of(const void* columns, int64_t first, int64_t last, int64_t* holds) {
+    return decimals_hold(*static_cast<const Columns*>(columns), first, last, holds);
+}
 void combine_rows(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
                   double* out, int64_t out_pitch) {
     combine(*static_cast<const Columns*>(columns), high, low, answers, first, last, out, out_pitch);
@@ -58,4 +61,4 @@ void combine_rows(const void* columns, const double* high, const double* low, in
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, combine_rows};
+extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, decimals_hold_of, combine_rows};

@@ -438,6 +438,19 @@ inline int64_t gram(const Columns& from, int64_t first, int64_t last, Products& 
     return code;
 }
 
+/// holds[c] is cleared if a number of column c in rows first .. last - 1 is no decimal of the places that scale[c] gives.
+inline int64_t decimals_hold(const Columns& from, int64_t first, int64_t last, int64_t* holds) {
+    double* x = static_cast<double*>(aligned_alloc(64, from.count * PITCH * sizeof(double)));
+    if (!x) return 1;
+    for (int64_t row = first; row < last; row += ROWS) {
+        fetch(from, row, last - row < ROWS ? last - row : ROWS, x);
+        for (int64_t c = 0; c < from.count; ++c)
+            if (holds[c] && !to_integers(x + c * PITCH, from.scale[c])) holds[c] = 0;
+    }
+    free(x);
+    return 0;
+}
+
 /// out[q, r] = sum_j x_rj (high + low)_jq in twice the precision, rounded once; high, low (count, answers).
 inline void combine(const Columns& from, const double* high, const double* low, int64_t answers, int64_t first,
                     int64_t last, double* out, int64_t out_pitch) {

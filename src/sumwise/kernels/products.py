@@ -100,7 +100,7 @@ def _described(
     stride = np.array([column.strides[0] for column in columns], dtype=np.int64)
     weight, step = (None, 0) if weights is None else (weights.ctypes.data, weights.strides[0])
     scale = np.array([float(10**places) for places in decimals or ()])
-    scales = scale.ctypes.data if decimals and any(decimals) else None
+    scales = scale.ctypes.data if decimals else None
     return _Columns(start.ctypes.data, stride.ctypes.data, len(columns), weight, step, scales), (start, stride, scale)
 
 
@@ -144,9 +144,29 @@ def gram(
         first, last = (sums.first, sums.last) if sums.last >= 0 else (0, 0)
         return Digits(digits[first : last + 1].copy(), low + 32 * first, lowest)
 
-    total = reduce(Digits.__add__, each(piece, _pieces(n, pieces)))
+    total: Digits = reduce(Digits.__add__, each(piece, _pieces(n, pieces)))
     del keep
     return total
+
+
+def decimals_hold(
+    columns: Sequence[Floats],
+    decimals: Sequence[int],
+    each: Callable[..., Iterable[Any]] = map,
+    pieces: int = 1,
+) -> NDArray[np.bool_]:
+    """(m,): does column c hold only float64 nearest to decimals of decimals[c] places and at most 15 digits?"""
+    described, keep = _described(columns, None, decimals)
+
+    def piece(bounds: tuple[int, int]) -> Ints:
+        holds = np.ones(len(columns), dtype=np.int64)
+        if library.sw_decimals_hold(ctypes.byref(described), *bounds, holds.ctypes.data):
+            raise MemoryError(f"no memory for the decimals of {len(columns)} columns")
+        return holds
+
+    held = np.min(list(each(piece, _pieces(len(columns[0]), pieces))), axis=0)
+    del keep
+    return np.asarray(held > 0)
 
 
 def combine(columns: Sequence[Floats], high: Floats, low: Floats) -> Floats:

@@ -10,6 +10,7 @@ struct Table {
     void (*log)(const double* x, double* out, int64_t n);
     int64_t (*aghq)(const void* data, const void* query, int64_t first, int64_t last, const void* answer);
     int64_t (*gram)(const void* columns, int64_t first, int64_t last, void* products);
+    int64_t (*decimals_hold)(const void* columns, int64_t first, int64_t last, int64_t* holds);
     void (*combine)(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
                     double* out, int64_t out_pitch);
 };

@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import fmpz_mat
 from numpy.typing import NDArray
 
 from sumwise.kernels import products
+from sumwise.kernels.products import NOTHING
 
 Floats = NDArray[np.float64]
 
@@ -61,55 +61,66 @@ class Gram:
         return self.entry(i, j) * self.unit(i) * self.unit(j) * self.weight_unit
 
     def __add__(self, other: Gram) -> Gram:
-        low = tuple(map(min, self.low, other.low))
         decimals = tuple(map(max, self.decimals, other.decimals))
-        weight = min(self.weight_low, other.weight_low), max(self.weight_decimals, other.weight_decimals)
-        one, two = (g._in_units(low, decimals, *weight) for g in (self, other))
+        weight_decimals = max(self.weight_decimals, other.weight_decimals)
+        one, two = (g._in_decimals(decimals, weight_decimals) for g in (self, other))
+        low, weight_low = tuple(map(min, one.low, two.low)), min(one.weight_low, two.weight_low)
+        one, two = (g._in_bits(low, weight_low) for g in (one, two))
         return replace(one, rows=self.rows + other.rows, entries=tuple(map(int.__add__, one.entries, two.entries)))
 
-    def _in_units(self, low: tuple[int, ...], decimals: tuple[int, ...], weight_low: int, weight_decimals: int) -> Gram:
-        """The same Gram in units that are as fine or finer."""
-        if (low, decimals, weight_low, weight_decimals) == (
-            self.low,
-            self.decimals,
-            self.weight_low,
-            self.weight_decimals,
-        ):
+    def _in_decimals(self, decimals: tuple[int, ...], weight_decimals: int) -> Gram:
+        """The same Gram in units of as many or more decimals: k 2^low becomes k 5^d 2^(low + d) for d decimals more."""
+        if (decimals, weight_decimals) == (self.decimals, self.weight_decimals):
             return self
-        up = [(1 << (a - b)) * 10 ** (d - e) for a, b, d, e in zip(self.low, low, decimals, self.decimals, strict=True)]
-        whole = (1 << (self.weight_low - weight_low)) * 10 ** (weight_decimals - self.weight_decimals)
-        factors = (up[i] * up[j] * whole for i in range(self.columns) for j in range(i + 1))
-        entries = tuple(entry * factor for entry, factor in zip(self.entries, factors, strict=True))
+        more = [new - old for new, old in zip(decimals, self.decimals, strict=True)]
+        more_weight = weight_decimals - self.weight_decimals
+        low = tuple(min(place + d, NOTHING) for place, d in zip(self.low, more, strict=True))
+        entries = self._times([5**d for d in more], 5**more_weight)
+        weight_low = min(self.weight_low + more_weight, NOTHING)
         return Gram(self.rows, low, entries, decimals, weight_low, weight_decimals)
+
+    def _in_bits(self, low: tuple[int, ...], weight_low: int) -> Gram:
+        """The same Gram in units that are as fine or finer."""
+        if (low, weight_low) == (self.low, self.weight_low):
+            return self
+        up = [1 << (old - new) for old, new in zip(self.low, low, strict=True)]
+        return replace(
+            self, low=low, weight_low=weight_low, entries=self._times(up, 1 << (self.weight_low - weight_low))
+        )
+
+    def _times(self, up: Sequence[int], whole: int) -> tuple[int, ...]:
+        """Entry (i, j) times up[i] up[j] whole."""
+        factors = (up[i] * up[j] * whole for i in range(self.columns) for j in range(i + 1))
+        return tuple(entry * factor for entry, factor in zip(self.entries, factors, strict=True))
+
+    def combined(self, sums: Sequence[Sequence[tuple[int, int]]]) -> Gram:
+        """The Gram of sums of columns.  sums: for each new column the (column, sign) it adds up, sign 1 or -1."""
+        low, decimals = list(self.low), list(self.decimals)
+        for members in ([c for c, _ in added] for added in sums if len(added) > 1):
+            finest = max(decimals[c] for c in members)
+            place = min(min(low[c] + finest - decimals[c], NOTHING) for c in members)
+            for c in members:
+                low[c], decimals[c] = place, finest
+        fine = self._in_decimals(tuple(decimals), self.weight_decimals)._in_bits(tuple(low), self.weight_low)
+        firsts = [added[0][0] for added in sums]
+        return replace(
+            fine,
+            low=tuple(low[c] for c in firsts),
+            decimals=tuple(decimals[c] for c in firsts),
+            entries=tuple(
+                sum(s * t * fine.entry(a, b) for a, s in sums[i] for b, t in sums[j])
+                for i in range(len(sums))
+                for j in range(i + 1)
+            ),
+        )
 
     def minus(self, i: int, j: int) -> Gram:
         """The Gram with column i replaced by column i - column j, and column j taken away."""
-        low, decimals = list(self.low), list(self.decimals)
-        low[i] = low[j] = min(low[i], low[j])
-        decimals[i] = decimals[j] = max(decimals[i], decimals[j])
-        fine = self._in_units(tuple(low), tuple(decimals), self.weight_low, self.weight_decimals)
-
-        def entry(a: int, b: int) -> int:
-            value = fine.entry(a, b)
-            if a == i:
-                value -= fine.entry(j, b)
-            if b == i:
-                value -= fine.entry(a, j)
-            return value + fine.entry(j, j) if a == b == i else value
-
-        return fine._chosen([c for c in range(self.columns) if c != j], entry)
+        return self.combined([[(i, 1), (j, -1)] if c == i else [(c, 1)] for c in range(self.columns) if c != j])
 
     def chosen(self, columns: Sequence[int]) -> Gram:
         """The Gram of these columns, in this order."""
-        return self._chosen(columns, self.entry)
-
-    def _chosen(self, columns: Sequence[int], entry: Any) -> Gram:
-        return replace(
-            self,
-            low=tuple(self.low[c] for c in columns),
-            decimals=tuple(self.decimals[c] for c in columns),
-            entries=tuple(entry(a, b) for i, a in enumerate(columns) for b in columns[: i + 1]),
-        )
+        return self.combined([[(c, 1)] for c in columns])
 
     @classmethod
     def of(
@@ -134,24 +145,3 @@ class Gram:
         entries = tuple(v >> s if s > 0 else v << -s for v, s in zip(found.integers(), shifts, strict=True))
         places = tuple(decimals) if decimals else (0,) * len(columns)
         return cls(len(columns[0]), tuple(low), entries, places, weight_low)
-
-    @classmethod
-    def of_integers(
-        cls,
-        columns: Sequence[Sequence[int]],
-        decimals: Sequence[int],
-        weights: Sequence[int] | None = None,
-        weight_decimals: int = 0,
-    ) -> Gram:
-        """The Gram of m columns of integers: column c is columns[c] 10^-decimals[c], weights likewise."""
-        X = fmpz_mat(len(columns), len(columns[0]), [v for column in columns for v in map(int, column)])
-        W = X
-        if weights is not None:
-            times = list(map(int, weights))
-            W = fmpz_mat(
-                X.nrows(), X.ncols(), [t * int(v) for column in columns for t, v in zip(times, column, strict=True)]
-            )
-        G = X * W.transpose()
-        entries = tuple(int(G[i, j]) for i in range(len(columns)) for j in range(i + 1))
-        low = (0,) * len(columns)
-        return cls(len(columns[0]), low, entries, tuple(decimals), 0, weight_decimals)

@@ -11,6 +11,7 @@ import numpy as np
 from flint import fmpq, fmpq_mat, fmpz, fmpz_mat
 from numpy.typing import NDArray
 
+from sumwise.maths.columns import Column
 from sumwise.maths.gram import Gram
 from sumwise.maths.rounding import fraction, rational
 
@@ -28,8 +29,17 @@ class Points:
     low: int = 0
     decimals: int = 0
 
+    @classmethod
+    def of(cls, column: Column) -> Points:
+        """The numbers of a column in one unit."""
+        ratios = [value.as_integer_ratio() for value in column.whole()]
+        finest = max(denominator for _, denominator in ratios)
+        values = tuple(numerator * (finest // denominator) for numerator, denominator in ratios)
+        return cls(values, 1 - finest.bit_length(), column.decimals)
+
     @property
     def unit(self) -> Fraction:
+        """What the integers count in."""
         return Fraction(2) ** self.low * Fraction(1, 10**self.decimals)
 
 

@@ -8,14 +8,73 @@ their sum over the sites is exact, and all estimates follow from it (maths/least
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sumwise.errors import DataError
 from sumwise.kernels.library import log
-from sumwise.maths.cross_products import Rows, cross_products
+from sumwise.maths.columns import Column, Decimals, cross_products
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
+
+Floats = NDArray[np.float64]
+
+
+class Rows(Protocol):
+    """What a regression needs of n rows.
+
+    x: p columns (n,); y (n,); offset, weights (n,) or None.   exact, y_exact, offset_exact, weights_exact: the same
+    columns as decimals, None for one that is just what its float64 numbers say.   columns: names of the p columns.
+    """
+
+    @property
+    def x(self) -> Sequence[Floats]: ...
+    @property
+    def y(self) -> Floats: ...
+    @property
+    def offset(self) -> Floats | None: ...
+    @property
+    def weights(self) -> Floats | None: ...
+    @property
+    def exact(self) -> Sequence[Decimals | None]: ...
+    @property
+    def y_exact(self) -> Decimals | None: ...
+    @property
+    def offset_exact(self) -> Decimals | None: ...
+    @property
+    def weights_exact(self) -> Decimals | None: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+
+def sums(rows: Rows, each: Callable[..., Iterable[Any]] = map, pieces: int = 1) -> Gram:
+    """The Gram of the p columns of X and the response less its offset.
+
+    each: the map to use over so many pieces of the rows; the sum is exact, so their number changes no bit.
+    Raises DataError for decimals of more than 308 digits.
+    """
+    p = len(rows.x)
+    columns = [_column(*named) for named in zip(rows.columns, rows.x, rows.exact, strict=True)]
+    columns.append(_column("the response", rows.y, rows.y_exact))
+    if rows.offset is not None:
+        columns.append(_column("the offset", rows.offset, rows.offset_exact))
+    weights = None if rows.weights is None else _column("the weights", rows.weights, rows.weights_exact)
+    gram = cross_products(columns, weights, each, pieces)
+    return gram if rows.offset is None else gram.minus(p, p + 1)
+
+
+def _column(name: str, values: Floats, exact: Decimals | None) -> Column:
+    try:
+        return Column.of(values, exact)
+    except OverflowError as error:
+        raise DataError(
+            f"'{name}' has more than 308 digits as exact decimals; fit with decimal=False, or rescale its columns"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +149,7 @@ class Site:
     def answer(self, _question: LinearQuestion, threads: Executor | None = None, workers: int = 1) -> LinearSummand:
         """The sums, computed by up to `workers` threads; their number changes no bit."""
         rows = self.rows
-        gram = cross_products(rows, map if threads is None else threads.map, workers)
+        gram = sums(rows, map if threads is None else threads.map, workers)
         if rows.weights is None:
             return LinearSummand(gram, 0, None)
         logs = ExactSum.of(log(rows.weights[rows.weights > 0]))

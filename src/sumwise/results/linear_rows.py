@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sumwise.data import Contract, DesignBlock, Rows, build, open_sites, parse, rows
 from sumwise.errors import DataError, UsageError
+from sumwise.maths.columns import Column, times
 from sumwise.results.inference import t_quantile
-from sumwise.results.twofold import Columns
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
@@ -81,7 +81,7 @@ def influence(fit: LinearFit, data: Any) -> pd.DataFrame:
 class _Fitted:
     """Rows of one site that were fitted.  X: the columns kept; y, residual = y - fitted, weights (n,)."""
 
-    X: Columns
+    X: list[Column]
     y: Floats
     residual: Floats
     weights: Floats
@@ -108,7 +108,7 @@ def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
 
 
 def _of_site(fit: LinearFit, block: DesignBlock) -> _Fitted:
-    X, response = _columns(fit, block), Columns.of([block.y], [block.y_exact])
+    X, response = _columns(fit, block), [Column.of(block.y, block.y_exact)]
     residual = np.zeros(len(block.y)) if fit.perfect else -_linear(fit, X, (1.0, _offset(block)), (-1.0, response))
     weights = np.ones(len(block.y)) if block.weights is None else block.weights
     return _Fitted(X, block.y, residual, weights)
@@ -126,29 +126,30 @@ def _check_same_table(fit: LinearFit, sites: list[_Fitted]) -> None:
         )
 
 
-def _columns(fit: LinearFit, block: Rows | DesignBlock) -> Columns:
+def _columns(fit: LinearFit, block: Rows | DesignBlock) -> list[Column]:
     """The columns kept."""
-    return Columns.of([block.x[c] for c in fit.kept], [block.exact[c] for c in fit.kept])
+    return [Column.of(block.x[c], block.exact[c]) for c in fit.kept]
 
 
-def _offset(block: Rows | DesignBlock) -> Columns:
+def _offset(block: Rows | DesignBlock) -> list[Column]:
     """The offset as a column, none without."""
-    return Columns.of([], []) if block.offset is None else Columns.of([block.offset], [block.offset_exact])
+    return [] if block.offset is None else [Column.of(block.offset, block.offset_exact)]
 
 
-def _linear(fit: LinearFit, X: Columns, *more: tuple[float, Columns]) -> Floats:
+def _linear(fit: LinearFit, X: list[Column], *more: tuple[float, list[Column]]) -> Floats:
     """X b and what is added to it, each column times its factor: (n,), rounded once."""
     high, low = fit.solution.coef_pair
     for factor, columns in more:
-        X += columns
-        high = np.concatenate([high, np.full((columns.width, 1), factor)])
-    return X.times(high, np.concatenate([low, np.zeros((len(high) - len(low), 1))]))[:, 0]
+        X = X + columns
+        high = np.concatenate([high, np.full((len(columns), 1), factor)])
+    return times(X, high, np.concatenate([low, np.zeros((len(high) - len(low), 1))]))[:, 0]
 
 
-def _leverage(fit: LinearFit, X: Columns) -> Floats:
+def _leverage(fit: LinearFit, X: list[Column]) -> Floats:
     """x'(X'WX)^-1 x (n,), as the squared length of R x with R'R = (X'WX)^-1."""
     high, low = (part.T for part in fit.solution.root_pair)
-    blocks = [X.rows(slice(i, i + BLOCK)).times(high, low) for i in range(0, X.n, BLOCK)]
+    cuts = (slice(i, i + BLOCK) for i in range(0, len(X[0]), BLOCK))
+    blocks = (times([column.rows(some) for column in X], high, low) for some in cuts)
     return np.concatenate([np.square(block).sum(axis=1) for block in blocks])
 
 
@@ -189,7 +190,7 @@ def _check_estimable(fit: LinearFit, new: Rows) -> None:
         factors = [*dependence.coefficients.values(), Fraction(-1)]
         high = np.array([[float(factor)] for factor in factors])
         low = np.array([[float(factor - Fraction(h))] for factor, (h,) in zip(factors, high.tolist(), strict=True)])
-        off = Columns.of([new.x[c] for c in places], [new.exact[c] for c in places]).times(high, low)[:, 0]
+        off = times([Column.of(new.x[c], new.exact[c]) for c in places], high, low)[:, 0]
         size = sum(np.abs(new.x[c] * h) for c, (h,) in zip(places, high.tolist(), strict=True))
         bad = np.abs(off) > HOLDS * size
         if bad.any():

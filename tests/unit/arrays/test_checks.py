@@ -12,7 +12,7 @@ import pytest
 
 import sumwise as sw
 from sumwise.arrays import checks
-from sumwise.arrays.columns import cross_products
+from sumwise.maths.columns import cross_products
 
 BIG = 2**60 + 1
 

@@ -19,7 +19,8 @@ def test_a_printed_number_is_good_to_half_a_unit_of_its_last_place() -> None:
     assert errors == [0.005, 0.005, 0.005, 0, 0]  # a constant column and a 0/1 column are exact
     whole = [column_error(column, "printed")[0] for column in checks.matrix([[2, 3.0, "7"], [4, 1e20, "9"]]).columns]
     assert whole == [0, 0, 0]
-    assert column_error(checks.matrix([[1 / 3], [2.0]]).columns[0], "printed")[0] == 0.5e-16  # 0.3333333333333333
+    # a float that needs all its digits is good to half a unit of its last place: 1/3 lies in [1/4, 1/2), spacing 2^-54
+    assert column_error(checks.matrix([[1 / 3], [2.0]]).columns[0], "printed")[0] == 2.0**-55
     assert column_error(checks.matrix(np.float32([[0.1], [0.3]])).columns[0], "printed")[0] == 0.05
 
 

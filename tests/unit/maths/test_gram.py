@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sumwise.maths.columns import Column
+from sumwise.maths.columns import cross_products as cross_products_of
 from sumwise.maths.gram import Gram
 from tests.oracles.products import cross_products
 
@@ -61,7 +63,8 @@ def test_columns_are_chosen_in_the_order_asked_for() -> None:
 @pytest.mark.parametrize(("w", "places"), [(None, 0), ([2, 35], 1)])
 def test_decimal_columns_are_integers_with_a_power_of_ten(w: list[int] | None, places: int) -> None:
     """Columns 0.1, 2.5 and 12, 10^40 by hand."""
-    gram = Gram.of_integers([[1, 25], [12, 10**40]], [1, 0], w, places)
+    columns = [Column.of_integers([1, 25], 1), Column.of_integers([12, 10**40])]
+    gram = cross_products_of(columns, None if w is None else Column.of_integers(w, places))
     v = [Fraction(1), Fraction(1)] if w is None else [Fraction(2, 10), Fraction(35, 10)]
     assert gram.fraction(0, 0) == v[0] / 100 + v[1] * Fraction(625, 100)
     assert gram.fraction(0, 1) == v[0] * Fraction(12, 10) + v[1] * Fraction(25 * 10**39)
@@ -69,10 +72,25 @@ def test_decimal_columns_are_integers_with_a_power_of_ten(w: list[int] | None, p
 
 
 def test_grams_in_different_units_add_up() -> None:
-    one = Gram.of_integers([[1], [3]], [1, 0], [7], 2)
-    two = Gram.of_integers([[125], [4]], [3, 1], [1], 0)
+    one = cross_products_of([Column.of_integers([1], 1), Column.of_integers([3])], Column.of_integers([7], 2))
+    two = cross_products_of([Column.of_integers([125], 3), Column.of_integers([4], 1)], Column.of_integers([1]))
     total = one + two
     assert total.rows == 2
     assert total.fraction(0, 1) == one.fraction(0, 1) + two.fraction(0, 1)
     assert total.fraction(1, 1) == Fraction(7 * 9, 100) + Fraction(16, 100)
     assert two + one == total
+
+
+@given(st.lists(st.tuples(st.integers(-(10**20), 10**20), st.integers(0, 25)), min_size=2, max_size=8), st.data())
+@settings(max_examples=80, deadline=None)
+def test_decimals_of_any_length_split_anyhow_give_equal_grams(numbers, data):
+    """Each part of the rows has as many decimals as its own numbers need."""
+
+    def part(some):
+        places = max((d for _, d in some), default=0)
+        return cross_products_of([Column.of_integers([v * 10 ** (places - d) for v, d in some], places)])
+
+    cut = data.draw(st.integers(1, len(numbers) - 1))
+    whole = part(numbers)
+    assert part(numbers[:cut]) + part(numbers[cut:]) == whole
+    assert whole.fraction(0, 0) == sum(Fraction(v, 10**d) ** 2 for v, d in numbers)

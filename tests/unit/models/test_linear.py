@@ -10,8 +10,7 @@ from sumwise.data import Decimals
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import DataError
 from sumwise.loop import run
-from sumwise.maths.cross_products import cross_products
-from sumwise.models.linear import LinearModel, LinearSummand, Site
+from sumwise.models.linear import LinearModel, LinearSummand, Site, sums
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,10 @@ class Block:
     y_exact: Decimals | None = None
     offset_exact: Decimals | None = None
     weights_exact: Decimals | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"x{c}" for c in range(len(self.x)))
 
 
 def block(n: int, *, weights: bool = False, seed: int = 0) -> Block:
@@ -99,7 +102,7 @@ def test_decimals_are_summed_exactly(first: int, weighted: bool) -> None:
         offset_exact=o,
         weights_exact=w if weighted else None,
     )
-    gram = cross_products(rows)
+    gram = sums(rows)
     response = [a - b for a, b in zip(y.fractions(), o.fractions(), strict=True)]
     columns = [x.fractions(), [Fraction(v) for v in floats.tolist()], response]
     weights = w.fractions() if weighted else [Fraction(1)] * 4
@@ -114,5 +117,5 @@ def test_decimals_of_different_length_split_over_sites_give_equal_grams() -> Non
         x = Decimals.of(np.array(values), decimals)
         return Block((x.nearest(),), x.nearest(), exact=(x,), y_exact=x)
 
-    apart = cross_products(of([20, 5], 1)) + cross_products(of([800], 2))
-    assert apart == cross_products(of([200, 50, 800], 2))
+    apart = sums(of([20, 5], 1)) + sums(of([800], 2))
+    assert apart == sums(of([200, 50, 800], 2))
