@@ -96,7 +96,7 @@ def build(
     if family != "gaussian":
         check_sizes(table.site, predictors.x, contract.names)
     y, y_exact, size = _response(formula, contract, table, family)
-    weights = _weights(contract, table)
+    weights = row_weights(contract, table)
     return DesignBlock(
         x=predictors.x,
         columns=predictors.columns,
@@ -198,7 +198,8 @@ def _response(
     return y, found.exact, size
 
 
-def _weights(contract: Contract, table: Table) -> Numbers | None:
+def row_weights(contract: Contract, table: Table) -> Numbers | None:
+    """The weights of the rows, None without.  Raises DataError for a negative one."""
     weights = parse_weights(contract.weights)
     if weights is None:
         return None

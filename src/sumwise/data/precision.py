@@ -1,13 +1,15 @@
 """How far the design may be off because its inputs are only good to their last printed digit.
 
-A column printed with s decimals is good to half a unit of the last: 0.5 * 10^-s.  What a formula makes of it, I(x^2) or
-log(x), is worked out again with the column moved up and down by that much.
+A column printed with s decimals is good to half a unit of the last: 0.5 * 10^-s; floats that need all their digits to
+half a unit of the last place, 2^-53 of their size.  What a formula makes of a column, I(x^2) or log(x), is worked out
+again with the column moved up and down by that much.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import reduce
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from sumwise.data.columns import Numbers, Variable, choices, multiplied, variables
 from sumwise.data.contract import Contract, check_response_form
 from sumwise.data.decimal_text import few_decimals
+from sumwise.data.design import row_weights
 from sumwise.data.evaluate import evaluate
 from sumwise.data.expression import FACTORS, Call, Column, Expression, suggest
 from sumwise.data.formula import Formula
@@ -26,10 +29,13 @@ from sumwise.data.terms import Product
 from sumwise.data.values import Values
 from sumwise.data.weights import parse_weights
 from sumwise.errors import UsageError
-from sumwise.maths.exact import ExactSum
+from sumwise.maths.gram import Gram
 
 _IN_FULL = 10**15
-"""Numbers of 16 digits and more were not measured to their last digit: they count as exact."""
+"""Numbers of 16 digits and more: a float64 is not sure of their last one."""
+
+LAST_PLACE = 2.0**-53
+"""Half a unit in the last place of a float64, relative to the number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,13 +43,15 @@ class InputErrors:
     """How far the inputs of least squares may be off.
 
     x (p,), y: for each column of the design and for the response (less its offset), the sum over all rows of the square
-    of the largest error; infinite beyond the range of float64.
+    of the largest error, times the row's weight; infinite beyond the range of float64.
     columns: the largest error of each number column of the data, absolute, or relative to its values where asked so.
+    in_full: columns of floats that need all their digits, good to half a unit of the last place.
     """
 
     x: NDArray[np.float64]
     y: float
     columns: Mapping[str, float]
+    in_full: tuple[str, ...] = ()
 
 
 def input_errors(
@@ -58,9 +66,9 @@ def input_errors(
     """The errors of the inputs, over all sites: the same bits for any split of the rows.
 
     stated: {column of the data: absolute error}, in place of the printed precision.   relative: the relative error of
-    all other number columns, in place of theirs.   Whole numbers, truth values, factors, weights and numbers printed
-    in full (16 digits and more) count as exact unless stated otherwise.  A derived column's error is the sum over the
-    data's columns of the larger change as one of them moves up or down by its error.
+    all other number columns, in place of theirs.   Whole numbers, truth values, factors and weights count as exact
+    unless stated otherwise.  A derived column's error is the sum over the data's columns of the larger change as one of
+    them moves up or down by its error.
 
     Raises UsageError for an error that is negative or not finite, and for a stated column that the formula does not
     calculate with; and what `build` raises for the rows.
@@ -72,19 +80,23 @@ def input_errors(
     _check_stated(stated, relative, raw)
     names = list(used_columns(formula, parse_weights(contract.weights)))
     tables = [complete_table(contract, source, missing, names, exact=False) for source in sources.values()]
-    found: dict[str, float] = {}
     moves: dict[str, Move] = {}
+    in_full: list[str] = []
     for name in raw:
-        if relative is not None and name not in stated:
-            found[name], moves[name] = relative, Move(relative=relative)
-            continue
-        printed = _printed([table.columns[name] for table in tables]) if name not in stated else stated[name]
-        found[name], moves[name] = printed, Move(absolute=printed)
+        if name in stated:
+            moves[name] = Move(absolute=stated[name])
+        elif relative is not None:
+            moves[name] = Move(relative=relative)
+        elif (printed := _printed([table.columns[name] for table in tables])) is not None:
+            moves[name] = Move(absolute=printed)
+        else:
+            moves[name] = Move(relative=LAST_PLACE)
+            in_full.append(name)
+    found = {name: 0.0 if name in in_full else move.absolute or move.relative for name, move in moves.items()}
     moves = {name: move for name, move in moves.items() if move != Move()}
     sites = [list(_Site(formula, contract, table, moves).sums()) for table in tables]
-    totals = [reduce(_added, of_column) for of_column in zip(*sites, strict=True)]
-    *x, y = (_rounded(total) for total in totals)
-    return InputErrors(np.array(x, dtype=np.float64), y, found)
+    *x, y = (_rounded(of_column) for of_column in zip(*sites, strict=True))
+    return InputErrors(np.array(x, dtype=np.float64), y, found, tuple(in_full))
 
 
 def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequence[str]) -> None:
@@ -98,18 +110,18 @@ def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequ
         raise UsageError(f"relative={relative!r}: a relative error is zero or more, and finite.")
 
 
-def _printed(columns: Sequence[Values]) -> float:
-    """Half a unit of the last decimal that any site's values have; 0 for whole numbers and numbers in full."""
+def _printed(columns: Sequence[Values]) -> float | None:
+    """Half a unit of the last decimal that any site's values have; 0 for whole numbers, None for floats in full."""
     most = 0
     for values in columns:
         exact = values.exact
         if values.values.dtype.kind == "f" and exact is None:
             exact = few_decimals(values.values)
             if exact is None:
-                return 0.0
+                return None if bool((values.values != np.rint(values.values)).any()) else 0.0
         if exact is not None:
-            if exact.largest() >= _IN_FULL:
-                return 0.0
+            if exact.decimals and exact.largest() >= _IN_FULL:
+                return None
             most = max(most, exact.decimals)
     return 0.5 / 10**most if most else 0.0
 
@@ -135,22 +147,26 @@ class _Site:
     table: Table
     moves: Mapping[str, Move]
 
-    def sums(self) -> Iterator[ExactSum | None]:
-        """The sum of squared errors of each column of the design, then of the response."""
+    def sums(self) -> Iterator[Fraction | None]:
+        """The weighted sum of squared errors of each column of the design, then of the response; None for infinite."""
         found = variables(self.formula, self.contract, self.table)
+        given = row_weights(self.contract, self.table)
+        weights = None if given is None else given.floats()
         with np.errstate(all="ignore"):
             for product in self.contract.products:
                 for choice in choices(product, found):
-                    yield _sum_of_squares(self._of_column(product, choice, found))
-            yield _sum_of_squares(self._of_response())
+                    yield _sum_of_squares(self._of_column(product, choice, found), weights)
+            yield _sum_of_squares(self._of_response(), weights)
 
     def _of_column(
         self, product: Product, choice: Sequence[int | None], found: Sequence[Variable]
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float64] | None:
         numbers = [part.atom for part in product if not found[part.atom].levels or self._is_worked_out(part.atom)]
         names = {name for atom in numbers for name in found[atom].inputs}
         if len(product) == 1 and len(numbers) == 1:
             return self._of_expressions([self.formula.atoms[numbers[0]].expression])
+        if not names & self.moves.keys():
+            return None
         base = multiplied(self.table, product, choice, found).values
         error = np.zeros(self.table.n)
         for name in sorted(names & self.moves.keys()):
@@ -171,12 +187,14 @@ class _Site:
         is_factor = isinstance(expression, Call) and expression.function in FACTORS
         return not (is_factor or isinstance(expression, Column))
 
-    def _of_response(self) -> NDArray[np.float64]:
+    def _of_response(self) -> NDArray[np.float64] | None:
         return self._of_expressions([self.formula.response.successes, *self.formula.offsets])
 
-    def _of_expressions(self, expressions: Sequence[Expression]) -> NDArray[np.float64]:
-        """The error of the first expression less all others."""
+    def _of_expressions(self, expressions: Sequence[Expression]) -> NDArray[np.float64] | None:
+        """(n,) the error of the first expression less all others; None where it is exact."""
         first, *others = expressions
+        if not {name for e in expressions for name in column_names(e)} & self.moves.keys():
+            return None
         if isinstance(first, Column) and not others:
             return self._error(first.name)
         base = self._difference(first, others, self.table.columns)
@@ -217,18 +235,17 @@ def _larger_change(base: np.ndarray, moved: Sequence[np.ndarray]) -> NDArray[np.
     return np.where(np.isnan(larger), np.abs(base), larger)
 
 
-def _sum_of_squares(error: NDArray[np.float64]) -> ExactSum | None:
-    """None for a sum beyond float64."""
-    squares = error**2
-    return ExactSum.of(squares) if np.isfinite(squares).all() else None
+def _sum_of_squares(error: NDArray[np.float64] | None, weights: NDArray[np.float64] | None) -> Fraction | None:
+    """The sum of w e^2; None for an error beyond float64."""
+    if error is None:
+        return Fraction(0)
+    return Gram.of([error], weights).fraction(0, 0) if np.isfinite(error).all() else None
 
 
-def _added(one: ExactSum | None, two: ExactSum | None) -> ExactSum | None:
-    return None if one is None or two is None else one + two
-
-
-def _rounded(total: ExactSum | None) -> float:
+def _rounded(parts: Sequence[Fraction | None]) -> float:
+    """The sum over sites, infinite beyond float64."""
+    known = [part for part in parts if part is not None]
     try:
-        return np.inf if total is None else float(total.round())
+        return float(sum(known, Fraction(0))) if len(known) == len(parts) else np.inf
     except OverflowError:
         return np.inf

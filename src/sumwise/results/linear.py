@@ -43,7 +43,7 @@ class LinearFit(Fit):
     gram: Gram
     ignored: int
     log_weights: float
-    input_errors: InputErrors | None
+    input_errors: InputErrors
 
     model: ClassVar[str] = "linear"
 
@@ -187,12 +187,11 @@ class LinearFit(Fit):
         return condition(self.solution, 0)
 
     @cached_property
-    def input_bound(self) -> Floats | None:
+    def input_bound(self) -> Floats:
         """(p,): how far rounding of the inputs, in their last printed decimals, may have moved each coefficient, to
-        first order; nan where it was left out; infinite where it may make columns dependent.   None for weighted fits.
+        first order; nan where it was left out; infinite where it may make columns dependent.
         """
-        errors = self.input_errors
-        return None if errors is None else linear_digits.first_order_bound(self, errors)
+        return linear_digits.first_order_bound(self, self.input_errors)
 
     # -- after the fit --
 
@@ -283,10 +282,9 @@ class LinearFit(Fit):
     def _values(self) -> dict[str, Any]:
         gram = asdict(self.gram) | {"entries": [format(entry, "x") for entry in self.gram.entries]}
         errors = self.input_errors
-        if errors is not None:
-            squares = [value if np.isfinite(value) else None for value in [*errors.x.tolist(), errors.y]]
-            kept = {"x": squares[:-1], "y": squares[-1], "columns": dict(errors.columns)}
-        return asdict(self) | {"gram": gram, "input_errors": None if errors is None else kept}
+        x, y = ([v if np.isfinite(v) else None for v in values] for values in (errors.x.tolist(), [errors.y]))
+        kept = {"x": x, "y": y[0], "columns": dict(errors.columns), "in_full": list(errors.in_full)}
+        return asdict(self) | {"gram": gram, "input_errors": kept}
 
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Self:
@@ -294,9 +292,8 @@ class LinearFit(Fit):
         lists = {name: tuple(gram[name]) for name in ("low", "decimals")}
         lists["entries"] = tuple(int(entry, 16) for entry in gram["entries"])
         errors = values["input_errors"]
-        if errors is not None:
-            *x, y = (np.inf if value is None else value for value in [*errors["x"], errors["y"]])
-            errors = InputErrors(np.array(x, dtype=np.float64), y, errors["columns"])
+        *x, y = (np.inf if value is None else value for value in [*errors["x"], errors["y"]])
+        in_full = tuple(errors["in_full"])
         return cls(
             **common_fields(values),
             missing=values["missing"],
@@ -304,5 +301,5 @@ class LinearFit(Fit):
             gram=Gram(**(gram | lists)),
             ignored=values["ignored"],
             log_weights=values["log_weights"],
-            input_errors=errors,
+            input_errors=InputErrors(np.array(x, dtype=np.float64), y, errors["columns"], in_full),
         )

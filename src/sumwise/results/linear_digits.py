@@ -33,12 +33,10 @@ def digits(fit: LinearFit, data: Any, inputs: Inputs) -> pd.DataFrame:
 
 
 def _errors(fit: LinearFit, data: Any, inputs: Inputs) -> InputErrors:
-    if fit.weights is not None:
-        raise UsageError(f"digits are not available for weighted fits; this one has the weights '{fit.weights}'")
     if isinstance(inputs, str) and inputs != "printed":
         raise UsageError(f'inputs={inputs!r}: "printed", a relative error such as 1e-6, or {{column: absolute error}}')
     if data is None:
-        if inputs != "printed" or fit.input_errors is None:
+        if inputs != "printed":
             raise UsageError(
                 "the fit keeps no rows: to state errors of its inputs give the table, digits(data, inputs)"
             )
@@ -63,6 +61,31 @@ def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.sum(np.diag(fit.solution.inverse) * lengths**2)
     return bound if reach < 1 else np.where(np.isnan(bound), np.nan, np.inf)
+
+
+def typical_error(fit: LinearFit, errors: InputErrors) -> Floats:
+    """(p,): root mean square of what independent errors, uniform within their bounds, do to each coefficient.
+
+    With C = (X'X)^-1 and variances v = e^2 / 3n of the inputs, to first order
+    C_kk (v_y + sum_j v_j beta_j^2) + rss sum_j C_kj^2 v_j; nan where the column was left out.
+    """
+    kept = list(fit.kept)
+    C, beta = fit.solution.inverse, fit.solution.coef[:, 0]
+    v, v_y = errors.x[kept] / (3 * fit.nobs), errors.y / (3 * fit.nobs)
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_fitted = np.hypot(np.sqrt(v_y), _length(np.sqrt(v) * beta))
+        residual = fit.sigma * np.sqrt(fit.df_resid) if fit.df_resid else 0.0  # rss itself may be beyond float64
+        of_residual = residual * np.sqrt(C**2 @ v)
+        square_root = np.hypot(np.sqrt(np.diag(C)) * of_fitted, of_residual)
+    found = np.full(len(fit.terms), np.nan)
+    found[kept] = square_root
+    return found
+
+
+def _length(x: Floats) -> float:
+    """The 2-norm, also of numbers whose squares are beyond float64."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    return largest * float(np.linalg.norm(x / largest)) if 0 < largest < np.inf else largest
 
 
 def surviving(bound: Floats, estimate: Floats) -> Floats:

@@ -46,8 +46,7 @@ def html(fit: LinearFit) -> str:
     """The same as tables."""
     head, *body = _coefficients(fit)
     weights = f"<br>Weights: <code>{escape(fit.weights)}</code>" if fit.weights else ""
-    limits = _limits(fit)
-    strong_to = {} if limits is None else {1: limits.tolist()}
+    strong_to = {1: _limits(fit).tolist()}
     measures = "<br>".join(map(escape, _measures(fit)))
     return (
         f"<div><p><b>Linear model</b>, exact least squares<br>"
@@ -71,7 +70,7 @@ def _coefficients(fit: LinearFit) -> list[list[str]]:
         ["NA" if np.isnan(t) else f"{t:.3f}", p_value(p), stars(p)] for t, p in zip(fit.t, fit.pvalues, strict=True)
     ]
     rows = zip(fit.terms, values[:n], values[n:], tests, strict=True)
-    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", *([] if fit.input_bound is None else ["digits"])]
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", "digits"]
     cells = [[term, estimate, se, *test] for term, estimate, se, test in rows]
     limits = _limits(fit)
     if limits is not None:
@@ -79,9 +78,9 @@ def _coefficients(fit: LinearFit) -> list[list[str]]:
     return [head, *cells]
 
 
-def _limits(fit: LinearFit) -> Floats | None:
-    """(p,): digits that the inputs support, None if not known."""
-    return None if fit.input_bound is None else surviving(fit.input_bound, fit.coef.to_numpy())
+def _limits(fit: LinearFit) -> Floats:
+    """(p,): digits that the inputs support."""
+    return surviving(fit.input_bound, fit.coef.to_numpy())
 
 
 def _digits(limit: float) -> str:
@@ -89,19 +88,17 @@ def _digits(limit: float) -> str:
 
 
 def _digits_line(fit: LinearFit) -> str:
-    computed = "Digits: computed, all"
-    limits = _limits(fit)
-    if limits is None or fit.input_errors is None:
-        return f"{computed}; what the data's printed decimals support is not known for weighted fits."
     errors = {name: error for name, error in fit.input_errors.columns.items() if error}
-    if not errors:
-        return f"{computed}; no column has printed decimals that could limit them."
-    off = ", ".join(f"{name} {error:.0e}".replace("e-0", "e-") for name, error in [*errors.items()][:4])
-    more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
-    worst = _digits(float(np.nanmin(limits)))
+    in_full = fit.input_errors.in_full
+    if not errors and not in_full:
+        return "Digits: computed, all; no column has printed decimals that could limit them."
+    listed = [f"{name} {error:.0e}".replace("e-0", "e-") for name, error in errors.items()]
+    listed += [f"{name} 1 in 2^53" for name in in_full]
+    off = ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+    worst = _digits(float(np.nanmin(_limits(fit))))
     return (
-        f"{computed}. The inputs support those in the last column, {worst} at worst, if their last printed decimals "
-        f"are rounded ({off}{more})."
+        f"Digits: computed, all. The inputs support those in the last column, {worst} at worst, if each is only good "
+        f"to half a unit of its last place ({off})."
     )
 
 

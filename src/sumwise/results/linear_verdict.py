@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sumwise.results.linear_digits import typical_error
 from sumwise.results.record import Verdict
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ LONGEST = 12
 
 def judge(fit: LinearFit) -> Verdict:
     """codes: "exact"; "rank_deficient": columns left out; "saturated": no residual degrees of freedom; "perfect_fit":
-    the residuals are zero; "data_limited": rounding of the inputs may move a coefficient by more than its
-    standard error.  The first that holds, in the order rank_deficient, saturated, perfect_fit, data_limited.
+    the residuals are zero; "data_limited": rounding of the inputs is likely to move a coefficient by more
+    than its standard error.  The first that holds, in the order rank_deficient, saturated, perfect_fit, data_limited.
     """
     found = {
         "rank_deficient": _rank_deficient(fit),
@@ -85,13 +86,16 @@ def _perfect(fit: LinearFit) -> str:
 
 
 def _data_limited(fit: LinearFit) -> str:
-    if fit.input_bound is None or fit.perfect:
+    if fit.perfect:
         return ""
-    far = fit.input_bound > fit.se.to_numpy()
+    if np.isinf(fit.input_bound).any():
+        return "But rounding of the inputs, in the last decimal they are printed with, may make columns dependent."
+    far = typical_error(fit, fit.input_errors) > fit.se.to_numpy()
     few = [term for term, over in zip(fit.terms, far, strict=True) if over]
     if not few:
         return ""
     named = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
-    dependent = np.isinf(fit.input_bound).any()
-    what = "may make columns dependent, and leaves nothing sure of" if dependent else "outweighs the standard error of"
-    return f"But rounding of the inputs, in the last decimal they are printed with, {what} {named}."
+    return (
+        f"But rounding of the inputs alone, in the last decimal they are printed with, is likely to have moved {named} "
+        f"by more than the standard error."
+    )

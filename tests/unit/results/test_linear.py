@@ -12,6 +12,7 @@ from scipy import stats
 import sumwise as sw
 from sumwise.data import Contract, open_sites, parse, rows
 from sumwise.results.linear import LinearFit
+from sumwise.results.linear_digits import typical_error
 from sumwise.results.summary import strong
 from tests.oracles.least_squares import rounded, rounded_root, solve
 from tests.oracles.linear_model import LinearModel
@@ -450,7 +451,7 @@ def test_inputs_that_are_too_coarse_are_said_in_words() -> None:
     assert (fitted.digits()["data_limited"] == 0).all()
     coarse = fit("y ~ x", TABLE.round(1).assign(y=2 * TABLE["x"].round(1) + 0.001 * (TABLE.index % 2)))
     assert coarse.verdict.code == "data_limited"
-    assert "outweighs the standard error of (Intercept), x" in coarse.verdict.text
+    assert "is likely to have moved (Intercept), x by more than the standard error" in coarse.verdict.text
 
 
 def test_condition_is_that_of_the_columns_kept() -> None:
@@ -497,11 +498,25 @@ def test_a_notebook_shows_the_digits_of_each_coefficient() -> None:
     assert "I(x &lt; 0)" in fit("y ~ I(x < 0)", TABLE)._repr_html_()
 
 
-def test_digits_of_stated_errors_need_the_table_and_no_weights() -> None:
+def test_inputs_move_a_fit_about_as_much_as_independent_errors_do() -> None:
+    """The root mean square over 300 seeded refits, against its first-order formula: within a fifth."""
+    data = TABLE.round(2)
+    for weights in (None, "w"):
+        fitted = fit("y ~ x + z", data, weights=weights)
+        rng = np.random.default_rng(5)
+        off = []
+        for _ in range(300):
+            moved = data.assign(**{name: data[name] + rng.uniform(-0.005, 0.005, len(data)) for name in "xyz"})
+            off.append(fit("y ~ x + z", moved, weights=weights).coef - fitted.coef)
+        found = np.sqrt(np.mean(np.square(off), axis=0))
+        if weights is None:
+            np.testing.assert_allclose(typical_error(fitted, fitted.input_errors), found, rtol=0.2)
+        assert (np.abs(off) <= 1.05 * fitted.input_bound).all()
+
+
+def test_digits_of_stated_errors_need_the_table() -> None:
     with pytest.raises(sw.UsageError, match="give the table"):
         fit("y ~ x", TABLE).digits(inputs=1e-6)
-    with pytest.raises(sw.UsageError, match="weights 'w'"):
-        fit("y ~ x", TABLE, weights="w").digits()
     with pytest.raises(sw.UsageError, match="printed"):
         fit("y ~ x", TABLE).digits(TABLE, "exact")
 
