@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sumwise.arrays import sums
 from sumwise.arrays.lstsq import lstsq
-from sumwise.arrays.lstsq_text import align
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
 from sumwise.maths.columns import times
 from sumwise.maths.conditioning import MOST_DIGITS
+from sumwise.printing import align, digits_text, table
 
 Floats = NDArray[np.float64]
 
@@ -95,16 +95,14 @@ class SolverComparison:
 
     def __str__(self) -> str:
         cells = self._cells()
-        lines = [self._title(), "", *align(cells, left=(0, len(cells[0]) - 1))]
+        lines = [self._title(), "", *align(cells, left=(0, len(cells[0]) - 1), gap="  ")]
         return "\n".join(line.rstrip() for line in lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head, *body = self._cells()
-        rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in body)
-        heads = "".join(f"<th>{escape(c)}</th>" for c in head)
-        return f"<div><p><b>{escape(self._title())}</b></p><table><tr>{heads}</tr>{rows}</table></div>"
+        return f"<div><p><b>{escape(self._title())}</b></p>{table(head, body)}</div>"
 
     def _title(self) -> str:
         what = "" if self.unique else " (not unique: the one of least norm)"
@@ -118,17 +116,13 @@ class SolverComparison:
         pairs = zip(self.coef[shown].to_numpy(), self.digits[shown].to_numpy(), strict=True)
         for (name, line), (values, digits) in zip(self.summary.iterrows(), pairs, strict=True):
             coef = [_cell(v, d) for v, d in zip(values, digits, strict=True)]
-            tail = [_digits(line["worst"]), f"{line['residual_norm']:.3g}", str(line["remark"])]
+            tail = [digits_text(line["worst"]), f"{line['residual_norm']:.3g}", str(line["remark"])]
             rows.append([str(name), *coef, *["" for _ in more], *tail])
         return [head, *rows]
 
 
 def _cell(value: Any, digits: Any) -> str:
-    return "failed" if np.isnan(value) else f"{value:.10g} ({_digits(digits)})"
-
-
-def _digits(digits: Any) -> str:
-    return "-" if np.isnan(digits) else "all" if digits >= MOST_DIGITS else f"{digits:.1f}"
+    return "failed" if np.isnan(value) else f"{value:.10g} ({digits_text(digits)})"
 
 
 def compare_solvers(X: Any, y: Any, *, decimal: bool | None = None) -> SolverComparison:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.arrays import checks
-from sumwise.arrays.lstsq_text import align
 from sumwise.arrays.matrices import as_float64
 from sumwise.errors import DataError, UsageError
 from sumwise.maths import conditioning as maths
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.perturbation import Perturbation, perturbation
+from sumwise.printing import align
 
 Floats = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class Conditioning:
 
     def __str__(self) -> str:
         n, p = self.shape
-        lines = [f"Condition of A, {n} x {p}, rank {self.rank}", "", *align(self._cells(), left=(0, 2))]
+        lines = [f"Condition of A, {n} x {p}, rank {self.rank}", "", *align(self._cells(), left=(0, 2), gap="  ")]
         return "\n".join(line.rstrip() for line in [*lines, *self._words()])
 
     __repr__ = __str__

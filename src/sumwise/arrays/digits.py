@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sumwise.arrays.sums import Rows
 from sumwise.errors import UsageError
 from sumwise.maths.columns import Column, cross_products, places_of, places_shown, times
-from sumwise.maths.conditioning import MOST_DIGITS, relative_data_limits
+from sumwise.maths.conditioning import MOST_DIGITS, relative_data_limits, surviving
 from sumwise.maths.least_squares import LeastSquares
 
 Floats = NDArray[np.float64]
@@ -58,21 +58,13 @@ def digits_of_sums(
             {
                 "estimate": system.coef[:, k],
                 "computed": np.full(system.p, MOST_DIGITS),
-                "data_limited": np.minimum(relative_data_limits(system, relative, k).digits, MOST_DIGITS),
+                "data_limited": surviving(relative_data_limits(system, relative, k), system.coef[:, k]),
             },
             index=list(names),
         )
         for k in range(system.k)
     ]
     return pd.concat(frames, keys=list(responses))
-
-
-def surviving(error: Floats, estimate: Floats) -> Floats:
-    """-log10(|error| / |estimate|), between 0 and 15.95; nan where the error is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        digits = np.log10(np.abs(estimate)) - np.log10(error)
-    digits = np.where((error == 0) & ~np.isnan(estimate), MOST_DIGITS, digits)
-    return np.clip(np.where(np.isnan(digits) & ~np.isnan(error), 0.0, digits), 0.0, MOST_DIGITS)
 
 
 def errors_of(rows: Rows, inputs: Inputs) -> tuple[Floats, Floats]:

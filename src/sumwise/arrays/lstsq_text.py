@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from html import escape
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sumwise.arrays.digits import errors_of
 from sumwise.maths.least_squares import Dependence
+from sumwise.printing import align, combination, digits_text, paragraph, table
 
 if TYPE_CHECKING:
     from sumwise.arrays.lstsq import LstsqResult
@@ -26,7 +25,7 @@ LONG = 160
 def text(fit: LstsqResult) -> str:
     """The printed fit."""
     head, *body = _cells(fit)
-    lines = [_title(fit), "", *align([head, *body], left=(0,)), "", _criteria(fit)]
+    lines = [_title(fit), "", *align([head, *body], gap="  "), "", _criteria(fit)]
     lines += [paragraph(note) for note in _notes(fit)]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -35,37 +34,12 @@ def html(fit: LstsqResult) -> str:
     """The same as a table; digits that the inputs do not support in weak type."""
     head, *body = _cells(fit)
     limits = fit.printed_limits
-    rows = []
-    for i, row in enumerate(body):
-        cells = [escape(cell) for cell in row]
-        if limits is not None and fit.flat:
-            cells[1] = strong(row[1], limits[i])
-        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
-    table = "".join(f"<tr>{row}</tr>" for row in rows)
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    strong_to = {1: limits.tolist()} if limits is not None and fit.flat else None
     notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in _notes(fit))
     return (
-        f"<div><p><b>{escape(_title(fit))}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{table}</tbody></table>"
+        f"<div><p><b>{escape(_title(fit))}</b></p>{table(head, body, strong_to)}"
         f"<p>{escape(_criteria(fit))}</p>{notes}</div>"
     )
-
-
-def strong(number: str, digits: float) -> str:
-    """HTML of a number: its first `digits` significant digits strong, the rest weak."""
-    seen, cut = 0, len(number)
-    for place, sign in enumerate(number):
-        if sign in "eE":
-            break
-        if sign.isdigit() and (seen or sign != "0"):
-            if seen >= digits:
-                cut = place
-                break
-            seen += 1
-    mantissa = number.find("e") if "e" in number else len(number)
-    cut = min(cut, mantissa)
-    weak = number[cut:mantissa]
-    shown = f"<b>{escape(number[:cut])}</b>" if cut else ""
-    return shown + (f'<span style="opacity:.45">{escape(weak)}</span>' if weak else "") + escape(number[mantissa:])
 
 
 def dependences(found: Sequence[Dependence], names: Sequence[str]) -> dict[str, str]:
@@ -73,26 +47,9 @@ def dependences(found: Sequence[Dependence], names: Sequence[str]) -> dict[str, 
     return {names[d.column]: combination(d.coefficients, names) for d in found}
 
 
-def combination(coefficients: Mapping[int, Fraction], names: Sequence[str]) -> str:
-    """2*'a' - 1/3*'b', or "zero" """
-    terms = [(value, names[c]) for c, value in sorted(coefficients.items()) if value]
-    if not terms:
-        return "zero in every row"
-    parts = []
-    for place, (value, name) in enumerate(terms):
-        sign = ("-" if value < 0 else "") if place == 0 else (" - " if value < 0 else " + ")
-        size = "" if abs(value) == 1 else f"{_short(abs(value))}*"
-        parts.append(f"{sign}{size}'{name}'")
-    return "".join(parts[:8]) + (f" and {len(parts) - 8} more terms" if len(parts) > 8 else "")
-
-
 def told(name: str, how: str) -> str:
     """One dependence as part of a sentence."""
-    return f"'{name}' is {how}" if how.startswith("zero") else f"'{name}' = {how}"
-
-
-def _short(value: Fraction) -> str:
-    return str(value) if value.denominator < 10**6 and value.numerator < 10**9 else f"{float(value):.10g}"
+    return f"{name} is zero in every row" if how == "0" else f"{name} = {how}"
 
 
 def _title(fit: LstsqResult) -> str:
@@ -112,7 +69,7 @@ def _cells(fit: LstsqResult) -> list[list[str]]:
     rows = []
     for i, name in enumerate(fit.names):
         cells = [name, f"{fit.coef[i]:.10g}", number(fit.se[i]), number(fit.t[i], 4), number(fit.p_value[i], 3)]
-        rows.append(cells + ([f"{limits[i]:.1f}"] if limits is not None else []))
+        rows.append(cells + ([digits_text(limits[i])] if limits is not None else []))
     return [head, *rows]
 
 
@@ -188,19 +145,3 @@ def _unique(fit: LstsqResult) -> str:
         return "No coefficient is unique; fitted values are."
     listed = ", ".join(f"'{name}'" for name in known[:8]) + (", ..." if len(known) > 8 else "")
     return f"Unique: {listed}, and fitted values."
-
-
-def paragraph(note: str) -> str:
-    """A note as lines."""
-    return fill(note, width=100, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def align(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """Rows of cells as lines, columns as wide as their widest cell."""
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(w) if c in left else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]

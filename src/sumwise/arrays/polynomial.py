@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from sumwise.arrays import checks, polynomial_text
-from sumwise.arrays.digits import Inputs, column_error, surviving
+from sumwise.arrays.digits import Inputs, column_error
 from sumwise.errors import UsageError
 from sumwise.maths.columns import Column
-from sumwise.maths.conditioning import MOST_DIGITS, condition
+from sumwise.maths.conditioning import MOST_DIGITS, condition, surviving
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.orthogonal import Orthogonal

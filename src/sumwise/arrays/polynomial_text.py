@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sumwise.arrays.lstsq_text import align, counted, freedom, number, paragraph, strong
+from sumwise.arrays.lstsq_text import counted, freedom, number
+from sumwise.printing import align, digits_text, paragraph, table
 
 if TYPE_CHECKING:
     from sumwise.arrays.polynomial import PolynomialFit
@@ -51,7 +52,7 @@ def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
 
 def text(fit: PolynomialFit) -> str:
     """The printed fit."""
-    lines = [_title(fit), "", *align(_cells(fit)), "", _criteria(fit)]
+    lines = [_title(fit), "", *align(_cells(fit), gap="  "), "", _criteria(fit)]
     lines += [paragraph(note) for note in _notes(fit)]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -60,16 +61,10 @@ def html(fit: PolynomialFit) -> str:
     """The same as a table; digits that the inputs do not support in weak type."""
     head, *body = _cells(fit)
     limits = fit.printed_limits
-    rows = ""
-    for i, row in enumerate(body):
-        cells = [escape(cell) for cell in row]
-        if limits is not None:
-            cells[1] = strong(row[1], limits[i])
-        rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    strong_to = None if limits is None else {1: limits.tolist()}
     notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in _notes(fit))
     return (
-        f"<div><p><b>{escape(_title(fit))}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<div><p><b>{escape(_title(fit))}</b></p>{table(head, body, strong_to)}"
         f"<p>{escape(_criteria(fit))}</p>{notes}</div>"
     )
 
@@ -87,7 +82,7 @@ def _cells(fit: PolynomialFit) -> list[list[str]]:
         for name, b, s, t, p in zip(fit.names, fit.coef, fit.se, fit.t, fit.p_value, strict=True)
     ]
     if limits is not None:
-        rows = [[*row, f"{limit:.1f}"] for row, limit in zip(rows, limits, strict=True)]
+        rows = [[*row, digits_text(limit)] for row, limit in zip(rows, limits, strict=True)]
     return [head, *rows]
 
 

@@ -58,18 +58,6 @@ class Condition:
     x_to_matrix: float = math.nan
 
 
-@dataclass(frozen=True, slots=True)
-class DataLimits:
-    """What errors in the data do to the coefficients, to first order.
-
-    error (p,): bound on |change of the coefficient|.   digits (p,): -log10 of its relative size, between 0 and 15.95;
-    inf without error, nan for a coefficient that is zero or not estimable.
-    """
-
-    error: Floats
-    digits: Floats
-
-
 def condition(fit: LeastSquares, response: int | None = None) -> Condition:
     """The condition of the design, and of the least-squares problem with this response (0..k-1)."""
     e = fit.equations
@@ -116,8 +104,9 @@ def spectral_norm(A: Floats) -> float:
 
 def data_limits(
     fit: LeastSquares, column_errors: Sequence[float] | Floats, response_error: float, response: int = 0
-) -> DataLimits:
-    """Coefficients when column j carries an error of 2-norm at most column_errors[j], and the response response_error.
+) -> Floats:
+    """(p,): bound on the change of each coefficient when column j carries an error of
+    2-norm at most column_errors[j], and the response one of response_error; nan where not estimable.
 
     With H = (X'WX)^+ and the residual r, to first order  d b = X+ (dy - dX b) + H dX' r,  so by Cauchy-Schwarz
 
@@ -132,16 +121,19 @@ def data_limits(
     direct = np.sqrt(np.diag(M)) * (response_error + float(np.sum(errors * np.abs(b))))
     with np.errstate(over="ignore"):
         indirect = residual * np.sum(np.abs(M) * np.ldexp(errors, exponent), axis=1)
-        error = np.where(fit.estimable, np.ldexp(direct + indirect, exponent), np.nan)
-    digits = np.full(fit.p, np.nan)
-    known = fit.estimable & (b != 0)
-    with np.errstate(divide="ignore", over="ignore"):
-        digits[known] = -np.log10(error[known] / np.abs(b[known]))
-    return DataLimits(error, np.where(np.isposinf(digits), np.inf, np.clip(digits, 0, MOST_DIGITS)))
+        return np.where(fit.estimable, np.ldexp(direct + indirect, exponent), np.nan)
 
 
-def relative_data_limits(fit: LeastSquares, delta: float, response: int = 0) -> DataLimits:
-    """Coefficients when every number of columns and response carries a relative error of at most delta."""
+def surviving(error: Floats, estimate: Floats) -> Floats:
+    """Digits that errors of this size leave: -log10(|error| / |estimate|), between 0 and 15.95; nan where either is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.log10(np.abs(estimate)) - np.log10(error)
+    digits = np.where(error == 0, MOST_DIGITS, np.where(np.isnan(digits), 0.0, digits))
+    return np.where(np.isnan(error) | np.isnan(estimate), np.nan, np.clip(digits, 0.0, MOST_DIGITS))
+
+
+def relative_data_limits(fit: LeastSquares, delta: float, response: int = 0) -> Floats:
+    """The same when every number of columns and response carries a relative error of at most delta."""
     errors = [delta * _length(fit.equations, c) for c in fit.equations.columns]
     return data_limits(fit, errors, delta * _length(fit.equations, fit.responses[response]), response)
 

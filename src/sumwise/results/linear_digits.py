@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 
 from sumwise.data import Contract, InputErrors, input_errors, open_sites, parse
 from sumwise.errors import UsageError
-from sumwise.maths.conditioning import data_limits
+from sumwise.maths.conditioning import MOST_DIGITS, data_limits, surviving
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
 
 Floats = NDArray[np.float64]
-
-ALL = 16.0
-"""Digits of a float64: where the inputs support more, this many are said."""
 
 Inputs = str | float | Mapping[str, float]
 
@@ -28,7 +25,7 @@ def digits(fit: LinearFit, data: Any, inputs: Inputs) -> pd.DataFrame:
     """See LinearFit.digits."""
     errors = _errors(fit, data, inputs)
     limited = surviving(first_order_bound(fit, errors), fit.coef.to_numpy())
-    computed = np.where(np.isnan(fit.coef), np.nan, ALL)
+    computed = np.where(np.isnan(fit.coef), np.nan, MOST_DIGITS)
     return pd.DataFrame({"estimate": fit.coef, "computed": computed, "data_limited": limited}, index=list(fit.terms))
 
 
@@ -57,7 +54,7 @@ def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
     kept = list(fit.kept)
     lengths = np.sqrt(errors.x[kept])
     bound = np.full(len(fit.terms), np.nan)
-    bound[kept] = data_limits(fit.solution, lengths, float(np.sqrt(errors.y))).error
+    bound[kept] = data_limits(fit.solution, lengths, float(np.sqrt(errors.y)))
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.sum(np.diag(fit.solution.inverse) * lengths**2)
     return bound if reach < 1 else np.where(np.isnan(bound), np.nan, np.inf)
@@ -86,11 +83,3 @@ def _length(x: Floats) -> float:
     """The 2-norm, also of numbers whose squares are beyond float64."""
     largest = float(np.max(np.abs(x), initial=0.0))
     return largest * float(np.linalg.norm(x / largest)) if 0 < largest < np.inf else largest
-
-
-def surviving(bound: Floats, estimate: Floats) -> Floats:
-    """-log10(bound / |estimate|), between 0 and 16; nan where a column was left out."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.log10(np.abs(estimate)) - np.log10(bound)
-    found = np.where(bound == 0, ALL, np.where(np.isnan(found), 0.0, found))
-    return np.where(np.isnan(estimate), np.nan, np.clip(found, 0.0, ALL))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.results.linear_digits import ALL, surviving
-from sumwise.results.summary import LEGEND, align, dropped, numbers, p_value, paragraph, sites, stars, table
+from sumwise.maths.conditioning import surviving
+from sumwise.printing import align, digits_text, paragraph, table
+from sumwise.results.summary import LEGEND, dropped, numbers, p_value, sites, stars
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
@@ -72,19 +73,12 @@ def _coefficients(fit: LinearFit) -> list[list[str]]:
     rows = zip(fit.terms, values[:n], values[n:], tests, strict=True)
     head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", "digits"]
     cells = [[term, estimate, se, *test] for term, estimate, se, test in rows]
-    limits = _limits(fit)
-    if limits is not None:
-        cells = [[*row, _digits(limit)] for row, limit in zip(cells, limits, strict=True)]
-    return [head, *cells]
+    return [head, *([*row, digits_text(limit)] for row, limit in zip(cells, _limits(fit), strict=True))]
 
 
 def _limits(fit: LinearFit) -> Floats:
     """(p,): digits that the inputs support."""
     return surviving(fit.input_bound, fit.coef.to_numpy())
-
-
-def _digits(limit: float) -> str:
-    return "NA" if np.isnan(limit) else "all" if limit >= ALL else f"{limit:.1f}"
 
 
 def _digits_line(fit: LinearFit) -> str:
@@ -95,7 +89,7 @@ def _digits_line(fit: LinearFit) -> str:
     listed = [f"{name} {error:.0e}".replace("e-0", "e-") for name, error in errors.items()]
     listed += [f"{name} 1 in 2^53" for name in in_full]
     off = ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
-    worst = _digits(float(np.nanmin(_limits(fit))))
+    worst = digits_text(float(np.nanmin(_limits(fit))))
     return (
         f"Digits: computed, all. The inputs support those in the last column, {worst} at worst, if each is only good "
         f"to half a unit of its last place ({off})."

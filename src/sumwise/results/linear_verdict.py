@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sumwise.printing import combination
 from sumwise.results.linear_digits import typical_error
 from sumwise.results.record import Verdict
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
-
-LONGEST = 12
-"""Characters of a fraction that is written out; a longer one is shown rounded."""
 
 
 def judge(fit: LinearFit) -> Verdict:
@@ -37,34 +33,12 @@ def judge(fit: LinearFit) -> Verdict:
 def _rank_deficient(fit: LinearFit) -> str:
     if fit.rank == len(fit.terms):
         return ""
-    equal = [f"{fit.terms[d.column]} = {_combination(fit.terms, d.coefficients)}" for d in fit.everything.dependences]
+    equal = [f"{fit.terms[d.column]} = {combination(d.coefficients, fit.terms)}" for d in fit.everything.dependences]
     shown = "; ".join(equal[:5]) + (f"; and {len(equal) - 5} more" if len(equal) > 5 else "")
     one = len(equal) == 1
     who = "One column that earlier ones explain is" if one else f"{len(equal)} columns that earlier ones explain are"
     its = "Its coefficient is" if one else "Their coefficients are"
     return f"{who} left out: in every row, exactly, {shown}. {its} not defined; predictions are unaffected."
-
-
-def _combination(terms: tuple[str, ...], coefficients: Mapping[int, Fraction]) -> str:
-    """ "2 * x - 3 * z + 5", the constant last"""
-    places = sorted(coefficients, key=lambda place: terms[place] == "(Intercept)")
-    text = " ".join(_term(terms[place], coefficients[place]) for place in places)
-    return text.removeprefix("+ ").replace("- ", "-", text.startswith("- ")) or "0"
-
-
-def _term(name: str, coefficient: Fraction) -> str:
-    sign, size = "-" if coefficient < 0 else "+", _number(abs(coefficient))
-    if name == "(Intercept)":
-        return f"{sign} {size}"
-    return f"{sign} {name}" if size == "1" else f"{sign} {size} * {name}"
-
-
-def _number(value: Fraction) -> str:
-    text = str(value)
-    if len(text) <= LONGEST:
-        return text
-    rounded = float(value)
-    return repr(rounded) if Fraction(rounded) == value else f"{rounded:.6g} (rounded)"
 
 
 def _saturated(fit: LinearFit) -> str:

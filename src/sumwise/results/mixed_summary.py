@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sumwise.printing import align, paragraph, table
 from sumwise.results.inference import two_sided_p
-from sumwise.results.summary import LEGEND, align, decimals, dropped, p_value, paragraph, sites, stars, table
+from sumwise.results.summary import LEGEND, decimals, dropped, p_value, sites, stars
 
 if TYPE_CHECKING:
     from sumwise.results.mixed import MixedFit

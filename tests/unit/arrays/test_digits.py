@@ -6,7 +6,6 @@ import pytest
 import sumwise as sw
 from sumwise.arrays import checks
 from sumwise.arrays.digits import column_error
-from sumwise.arrays.lstsq_text import strong
 from sumwise.maths.conditioning import MOST_DIGITS
 
 X = np.column_stack([np.ones(7), [20, 25, 30, 35, 40, 45, 50]])
@@ -85,9 +84,3 @@ def test_dependent_columns_have_no_digits_to_state() -> None:
 def test_other_inputs_are_refused(inputs: object, message: str) -> None:
     with pytest.raises(sw.UsageError, match=message):
         sw.lstsq(X, Y).digits(inputs)  # type: ignore[arg-type]
-
-
-def test_digits_in_strong_type() -> None:
-    assert strong("-0.0123", 2) == '<b>-0.012</b><span style="opacity:.45">3</span>'
-    assert strong("1.25e-07", 0) == '<span style="opacity:.45">1.25</span>e-07'.replace("1.25", "1.25")
-    assert strong("155.5", 16) == "<b>155.5</b>"

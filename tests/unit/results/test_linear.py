@@ -11,9 +11,10 @@ from scipy import stats
 
 import sumwise as sw
 from sumwise.data import Contract, open_sites, parse, rows
+from sumwise.maths.conditioning import MOST_DIGITS
+from sumwise.printing import strong
 from sumwise.results.linear import LinearFit
 from sumwise.results.linear_digits import typical_error
-from sumwise.results.summary import strong
 from tests.oracles.least_squares import rounded, rounded_root, solve
 from tests.oracles.linear_model import LinearModel
 from tests.reference import load
@@ -420,7 +421,7 @@ def test_digits_fall_with_the_error_of_the_inputs() -> None:
     data = TABLE.round(3)
     fitted = fit("y ~ x + z", data)
     digits = fitted.digits()
-    assert (digits["computed"] == 16).all()
+    assert (digits["computed"] == MOST_DIGITS).all()
     assert ((digits["data_limited"] > 0.5) & (digits["data_limited"] < 5)).all()
     stated = [fitted.digits(data, error)["data_limited"] for error in (1e-3, 1e-6, 1e-9)]
     np.testing.assert_allclose(np.diff(stated, axis=0), 3, atol=0.01)  # first order: a thousandth of the error
@@ -468,7 +469,7 @@ def test_condition_is_that_of_the_columns_kept() -> None:
 
 def test_whole_numbers_support_every_digit() -> None:
     fitted = fit("y ~ x + z", WHOLE)
-    assert (fitted.digits()["data_limited"] == 16).all()
+    assert (fitted.digits()["data_limited"] == MOST_DIGITS).all()
     assert "no column has printed decimals" in fitted.summary()
 
 
