@@ -9,6 +9,8 @@ from sumwise.arrays.matrices import FundamentalSubspaces, Projections, left_inve
 from sumwise.arrays.polynomial import PolynomialFit, polyfit
 from sumwise.errors import DataError, PolicyRefusal, SiteError, SumwiseError, UsageError
 from sumwise.results.fit import Fit
+from sumwise.results.linear import LinearFit
+from sumwise.results.mixed import MixedFit
 
 __version__ = "0.1.0"
 
@@ -17,7 +19,9 @@ __all__ = [
     "DataError",
     "Fit",
     "FundamentalSubspaces",
+    "LinearFit",
     "LstsqResult",
+    "MixedFit",
     "PolicyRefusal",
     "PolynomialFit",
     "Projections",

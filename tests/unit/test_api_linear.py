@@ -119,3 +119,9 @@ def test_predictions_need_no_response() -> None:
     fitted = sw.fit("y ~ x", DATA)
     assert isinstance(fitted, LinearFit)
     assert len(fitted.predict(DATA[["x"]].head(3))) == 3
+
+
+def test_integers_beyond_two_to_the_53_are_not_rounded() -> None:
+    """Twelve neighbours of 2^62, which are one float64: y = 2 x + (1 - 2^63) exactly."""
+    data = pd.DataFrame({"x": 2**62 + np.arange(12), "y": 2.0 * np.arange(12) + 1})
+    assert sw.fit("y ~ x", data).coef.tolist() == [float(1 - 2**63), 2.0]

@@ -43,7 +43,7 @@ def number(table: Table, learned: Mapping[Call, Learned], expression: Expression
     """
     if isinstance(expression, Column):
         values = table.columns[expression.name]
-        return Numbers(values.values, exact_values(values) if table.exact else None)
+        return Numbers(values.values, exact_values(values) if table.exact or _is_long(values.values) else None)
     exact = evaluate_exact(expression, table.columns, text) if table.exact else None
     if exact is None:
         with np.errstate(all="ignore"):
@@ -54,6 +54,12 @@ def number(table: Table, learned: Mapping[Call, Learned], expression: Expression
     inputs = {name: table.columns[name] for name in dict.fromkeys(column_names(expression))}
     check_result_finite(table.site, label, floats, inputs, table.rows)
     return Numbers(np.broadcast_to(floats, (table.n,)), exact)
+
+
+def _is_long(values: np.ndarray) -> bool:
+    """Whether there are integers that no float64 holds."""
+    wide = values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values) > 0
+    return wide and max(int(values.max()), -int(values.min())) > 2**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -339,9 +339,10 @@ class LeastSquares:
 
 
 def _refuse(name: str, at: Place) -> NoReturn:
+    """Places are counted from 1."""
     raise DataError(
-        f"{name.format(*at)} is larger than the largest float64 (1.8e308). The solution itself is exact; "
-        "rescale the columns, the response or the weights to read it."
+        f"{name.format(*(place + 1 for place in at))} is larger than the largest float64 (1.8e308). The solution "
+        "itself is exact; rescale the columns, the response or the weights to read it."
     )
 
 
