@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "loop": set(),
     "engines": {"threads"},
     "data": {"maths", "kernels"},
-    "results": {"data", "maths", "kernels", "printing"},
+    "results": {"data", "maths", "models", "kernels", "printing"},
     "datasets": set(),
     "simulate": set(),
     "fitting": {"data", "engines", "loop", "maths", "models", "results"},

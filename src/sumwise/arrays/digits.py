@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -153,13 +154,18 @@ def first_order_bound(rows: Rows, system: LeastSquares, dX: Floats, dy: Floats) 
 
 
 def residuals_of(rows: Rows, system: LeastSquares) -> Floats:
-    """(n, k): y - X b in about 106 bits, rounded once; zeros where the fit is exact."""
+    """(n, k): y - X b, rounded once; zeros where the fit is exact."""
     hi, lo = system.coef_pair
     own = np.eye(system.k)
     columns = [*rows.X.columns, *rows.y.columns]
-    left = times(columns, np.vstack([-hi, own]), np.vstack([-lo, 0 * own]))
+
+    def exact() -> list[list[Fraction]]:
+        return [[-c for c in row] for row in system.coef_exact()] + [[Fraction(v) for v in row] for row in own.tolist()]
+
+    perfect = [system.fits_exactly(k) for k in range(system.k)]
+    left = times(columns, np.vstack([-hi, own]), np.vstack([-lo, 0 * own]), None if all(perfect) else exact)
     for k in range(system.k):
-        if system.rss[k] == 0 and system.rationals.rss(k) == 0:
+        if perfect[k]:
             left[:, k] = 0 if rows.weights is None else np.where(rows.weights.rounded() > 0, 0, left[:, k])
     return left
 

@@ -185,7 +185,7 @@ class LstsqResult:
         return _result(gram, kept, kept)
 
     def predict(self, X: Any, *, decimal: bool | None = None) -> Floats:
-        """X b for rows X (m, p): (m,) or (m, k), in about 106 bits, rounded once."""
+        """X b for rows X (m, p): (m,) or (m, k), rounded once."""
         table = checks.matrix(X, "X", decimal)
         if len(table.columns) != len(self.names):
             raise UsageError(
@@ -195,15 +195,17 @@ class LstsqResult:
             raise UsageError(
                 f"X has columns {', '.join(table.names)}; the fit's are {', '.join(self.names)}, in order."
             )
-        return self._shaped(times(table.columns, *self.system.coef_pair))
+        return self._shaped(times(table.columns, *self.system.coef_pair, self.system.coef_exact))
 
     @cached_property
     def fitted(self) -> Floats:
         """X b (n,) or (n, k)."""
-        return self._shaped(times(self._kept("fitted values").X.columns, *self.system.coef_pair))
+        return self._shaped(
+            times(self._kept("fitted values").X.columns, *self.system.coef_pair, self.system.coef_exact)
+        )
 
     def residuals(self) -> Floats:
-        """y - X b (n,) or (n, k), in about 106 bits, rounded once; zeros where the fit is exact."""
+        """y - X b (n,) or (n, k), rounded once; zeros where the fit is exact."""
         return self._shaped(residuals_of(self._kept("residuals"), self.system))
 
     def digits(self, inputs: Inputs = "printed", samples: int = 0, seed: int = 0) -> pd.DataFrame:

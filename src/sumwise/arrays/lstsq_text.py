@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sumwise.arrays.digits import errors_of
+from sumwise.errors import DataError
 from sumwise.maths.least_squares import Dependence
 from sumwise.printing import align, combination, digits_text, paragraph, table
 
@@ -88,6 +89,13 @@ def number(value: float, digits: int = 6) -> str:
     return "NA" if np.isnan(value) else f"{value:.{digits}g}"
 
 
+def _shown(value: Callable[[], float]) -> str:
+    try:
+        return number(value())
+    except DataError:  # the result itself can be read; this part of it is beyond float64
+        return "> 1.8e308"
+
+
 def limits(fit: LstsqResult) -> np.ndarray | None:
     """(p,) digits that the printed inputs support; None where they are exact, and where that
     is unknown, undefined or dear."""
@@ -103,7 +111,7 @@ def _criteria(fit: LstsqResult) -> str:
     about = "about the mean" if fit.system.centred else "about zero"
     if fit.flat:
         return (
-            f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on "
+            f"Residual sum of squares {_shown(lambda: fit.rss)}, residual sd {_shown(lambda: fit.sigma)} on "
             f"{freedom(fit.df)}, R2 {number(fit.r2)} {about}"
         )
     parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.errors import DataError
 from sumwise.kernels.products import combine, decimals_hold
 from sumwise.maths.gram import Gram
 
@@ -25,6 +27,12 @@ CERTAIN, CERTAIN_SINGLE = 1e15, 1e6
 
 MOST_PLACES = 22
 """10^22 is the last power of ten that a float64 holds exactly."""
+
+LOST = 2.0**-50
+"""Sums this much smaller than their terms need more than twice the precision."""
+
+BLOCK = 1 << 14
+"""Rows looked at together."""
 
 _SAMPLE = 1000
 
@@ -171,10 +179,39 @@ def cross_products(
     return gram.combined([[(next(places), 1) for _ in column.parts] for column in columns])
 
 
-def times(columns: Sequence[Column], high: Floats, low: Floats) -> Floats:
-    """X (high + low) for m columns (n,) and coefficients (m, q): (n, q), each sum in about 106 bits, rounded once."""
+def times(
+    columns: Sequence[Column],
+    high: Floats,
+    low: Floats,
+    exact: Callable[[], Sequence[Sequence[Fraction]]] | None = None,
+) -> Floats:
+    """X (high + low) for m columns (n,) and coefficients (m, q): (n, q), each sum in about 106 bits, rounded once.
+
+    exact: the coefficients (m, q) themselves.  With them sums whose terms cancel to less than 2^-50 of their size, or
+    leave the range of float64 on the way, are worked out as rationals and rounded once.
+    Raises DataError for a sum beyond the largest float64.
+    """
+    out = combine(*_parted(columns, high, low))
+    if exact is None:
+        return out
+    for first in range(0, len(out), BLOCK):
+        some = slice(first, first + BLOCK)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sizes = np.abs(np.column_stack([column.rows(some).rounded() for column in columns])) @ np.abs(high)
+            lost = np.flatnonzero(
+                ~(np.abs(out[some]) >= LOST * len(columns) * sizes).all(axis=1) | ~np.isfinite(sizes).all(axis=1)
+            )
+        if len(lost):
+            out[first + lost] = _rational_times(
+                [column.rows(first + lost) for column in columns], exact(), first + lost
+            )
+    return out
+
+
+def _parted(columns: Sequence[Column], high: Floats, low: Floats) -> tuple[list[Floats], Floats, Floats]:
+    """The parts of the columns, each with the coefficients of its column in units of its decimals."""
     if all(len(column.parts) == 1 and not column.decimals for column in columns):
-        return combine([column.parts[0] for column in columns], high, low)
+        return [column.parts[0] for column in columns], high, low
     parts, highs, lows = [], [], []
     for column, upper, lower in zip(columns, high, low, strict=True):
         scaled = [_scaled(a, b, column.decimals) for a, b in zip(upper.tolist(), lower.tolist(), strict=True)]
@@ -182,7 +219,33 @@ def times(columns: Sequence[Column], high: Floats, low: Floats) -> Floats:
             parts.append(part)
             highs.append([a for a, _ in scaled])
             lows.append([b for _, b in scaled])
-    return combine(parts, np.array(highs), np.array(lows))
+    return parts, np.array(highs), np.array(lows)
+
+
+def _rational_times(
+    columns: Sequence[Column], coefficients: Sequence[Sequence[Fraction]], rows: NDArray[np.int64]
+) -> Floats:
+    """(n, q) sums over m columns, in integers over one denominator."""
+    units, tables = [], []
+    for column in columns:
+        whole = column.whole()
+        finest = max(value.denominator for value in whole)
+        tables.append([int(value * finest) for value in whole])
+        units.append(Fraction(1, finest * 10**column.decimals))
+    out = np.empty((len(rows), len(coefficients[0])))
+    for k, of_response in enumerate(zip(*coefficients, strict=True)):
+        scaled = [c * unit for c, unit in zip(of_response, units, strict=True)]
+        over = math.lcm(*(c.denominator for c in scaled))
+        factors = [int(c * over) for c in scaled]
+        for r, values in enumerate(zip(*tables, strict=True)):
+            try:
+                out[r, k] = sum(x * f for x, f in zip(values, factors, strict=True)) / over
+            except OverflowError as error:
+                raise DataError(
+                    f"the value of row {int(rows[r]) + 1} (counted from 1) is larger than the largest float64 "
+                    "(1.8e308). Rescale the columns or the response."
+                ) from error
+    return out
 
 
 def _scaled(high: float, low: float, decimals: int) -> tuple[float, float]:

@@ -187,7 +187,7 @@ class LeastSquares:
         effects = self.rank - self.centred
         if not self.df or not effects:
             return out
-        exact = {k for k in range(self.k) if self._fits_exactly(k)}
+        exact = {k for k in range(self.k) if self.fits_exactly(k)}
         out[[k for k in exact if self._tss[k]]] = np.inf
         left = [k for k in range(self.k) if k not in exact]
         share = fmpq(self.df, effects)
@@ -207,7 +207,7 @@ class LeastSquares:
     @cached_property
     def t(self) -> Floats:
         """(p, k): coef / se; where se = 0, inf with the coefficient's sign, or nan for a coefficient of 0"""
-        exact = [k for k in range(self.k) if self.df and self._fits_exactly(k)]
+        exact = [k for k in range(self.k) if self.df and self.fits_exactly(k)]
 
         def square(s: Any, at: Place) -> Any:
             b = s.coef(*at)
@@ -275,7 +275,7 @@ class LeastSquares:
         rss = s.rss(at[1])
         return rss if rss == 0 else s.inverse(at[0], at[0]) * rss / self.df
 
-    def _fits_exactly(self, k: int) -> bool:
+    def fits_exactly(self, k: int) -> bool:
         """Is the residual sum of squares zero?"""
         return self._sign_of(lambda s: s.rss(k)) == 0
 

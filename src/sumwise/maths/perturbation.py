@@ -29,6 +29,10 @@ from sumwise.maths.rounding import nearest_root, rational
 Floats = NDArray[np.float64]
 
 
+ROUNDED_UP = 1 + 1e-14
+"""The bounds are reached by some changes, and they are computed in floats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Perturbation:
     """A change of A and b beside what it did.  All norms are 2-norms (of matrices: largest singular value).
@@ -86,10 +90,13 @@ def perturbation(A: Floats, b: Floats, dA: Floats, db: Floats) -> Perturbation:
         x=_rounded(x),
         x_changed=_rounded(x_changed),
         actual=_ratio(change, size_changed),
-        bound=perturbation_bound(kappa, relative_matrix, relative_rhs)
-        + kappa * kappa * relative_matrix * _ratio(residual, norm * size_changed),
+        bound=ROUNDED_UP
+        * (
+            perturbation_bound(kappa, relative_matrix, relative_rhs)
+            + kappa * kappa * relative_matrix * _ratio(residual, norm * size_changed)
+        ),
         actual_to_x=_ratio(change, size),
-        bound_to_x=first_order / (1 - kappa * relative_matrix) if bounded else math.inf,
+        bound_to_x=ROUNDED_UP * first_order / (1 - kappa * relative_matrix) if bounded else math.inf,
         first_order=first_order,
     )
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sumwise.data import Contract, parse
 from sumwise.data.terms import terms_of
-from sumwise.errors import UsageError
+from sumwise.errors import DataError, UsageError
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.rounding import fraction
 from sumwise.results.inference import f_test
@@ -22,20 +22,39 @@ if TYPE_CHECKING:
 def sequential(fit: LinearFit) -> pd.DataFrame:
     """Type I: one row a term, in the order of the columns, and the residuals: df, sum_sq, mean_sq, F, p."""
     explained, rank, rows = _rss_exact(fit, 0), 0, []
+    rss = _rss_exact(fit, len(fit.terms))
     for label, last in _terms(fit):
         after, new_rank = _rss_exact(fit, last), sum(place < last for place in fit.kept)
         if label != "(Intercept)":
-            rows.append((label, new_rank - rank, float(explained - after)))
+            rows.append((label, *_row(explained - after, new_rank - rank, rss, fit.df_resid)))
         explained, rank = after, new_rank
-    rows.append(("Residuals", fit.df_resid, fit.rss))
-    table = pd.DataFrame(rows, columns=["term", "df", "sum_sq"]).set_index("term")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        table["mean_sq"] = table["sum_sq"] / table["df"]
-        table["F"] = table["mean_sq"] / table["mean_sq"].iloc[-1]
-    tests = [f_test(f, df, fit.df_resid) for f, df in zip(table["F"], table["df"], strict=True)]
-    table["F"], table["p"] = [test.value for test in tests], [test.p for test in tests]
+    rows.append(("Residuals", *_row(rss, fit.df_resid, Fraction(0), 0)))
+    table = pd.DataFrame(rows, columns=["term", "df", "sum_sq", "mean_sq", "F", "p"]).set_index("term")
     table.iloc[-1, [3, 4]] = np.nan
     return table
+
+
+def _row(square: Fraction, df: int, rss: Fraction, df_resid: int) -> tuple[int, float, float, float, float]:
+    """(df, sum_sq, mean_sq, F, p) of a sum of squares, from exact numbers."""
+    test = f_test(_ratio(square, df, rss, df_resid), df, df_resid)
+    mean = _float(square / df, "mean square") if df else np.nan
+    return df, _float(square, "sum of squares"), mean, test.value, test.p
+
+
+def _ratio(square: Fraction, df: int, rss: Fraction, df_resid: int) -> float:
+    """F, inf where no residual is left."""
+    if not df or not df_resid:
+        return np.nan
+    if not rss:
+        return np.inf if square else np.nan
+    return _float((square / df) / (rss / df_resid), "F")
+
+
+def _float(value: Fraction, what: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise DataError(f"a {what} is larger than the largest float64 (1.8e308): rescale the response") from error
 
 
 def _terms(fit: LinearFit) -> list[tuple[str, int]]:
@@ -64,13 +83,13 @@ def compare(one: LinearFit, two: LinearFit) -> pd.DataFrame:
     """Two rows, the smaller fit first: df_resid, rss, df, sum_sq, F, p.   Raises UsageError; see LinearFit.anova."""
     small, large = sorted((one, two), key=lambda fit: fit.rank)
     _check_nested(small, large)
-    df, explained = large.rank - small.rank, float(_rss_of(small) - _rss_of(large))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(np.divide(explained / df, large.rss / large.df_resid)) if df and large.df_resid else np.nan
-    test = f_test(value, df, large.df_resid)
+    df, rss = large.rank - small.rank, _rss_of(large)
+    explained = _rss_of(small) - rss
+    test = f_test(_ratio(explained, df, rss, large.df_resid), df, large.df_resid)
+    squares = _float(explained, "sum of squares")
     rows: list[dict[str, Any]] = [
         {"df_resid": small.df_resid, "rss": small.rss},
-        {"df_resid": large.df_resid, "rss": large.rss, "df": df, "sum_sq": explained, "F": test.value, "p": test.p},
+        {"df_resid": large.df_resid, "rss": large.rss, "df": df, "sum_sq": squares, "F": test.value, "p": test.p},
     ]
     return pd.DataFrame(rows, index=[small.formula, large.formula])
 

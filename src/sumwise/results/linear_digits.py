@@ -49,14 +49,14 @@ def first_order_bound(fit: LinearFit, errors: InputErrors) -> Floats:
     """(p,): the most that each coefficient can move, to first order: maths.conditioning.data_limits.
 
     nan where the column was left out; infinite where errors of this size may make the columns dependent, which takes
-    sum_j C_jj e_j^2 >= 1 with C = (X'X)^-1 and e_j the length of the error in column j.
+    sum_j e_j sqrt(C_jj) >= 1 with C = (X'X)^-1 and e_j the length of the error in column j.
     """
     kept = list(fit.kept)
     lengths = np.sqrt(errors.x[kept])
     bound = np.full(len(fit.terms), np.nan)
     bound[kept] = data_limits(fit.solution, lengths, float(np.sqrt(errors.y)))
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = np.sum(np.diag(fit.solution.inverse) * lengths**2)
+        reach = np.sum(np.sqrt(np.diag(fit.solution.inverse)) * lengths)
     return bound if reach < 1 else np.where(np.isnan(bound), np.nan, np.inf)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import fsum
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sumwise.data import Contract, DesignBlock, Rows, build, open_sites, parse, rows
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.columns import Column, times
+from sumwise.models.linear import sums
 from sumwise.results.inference import t_quantile
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ BLOCK = 1 << 14
 INTERVALS = ("confidence", "prediction")
 KINDS = ("response", "pearson", "standardized", "studentized")
 
-SAME = 1e-6
-"""Relative difference up to which two residual sums of squares count as the same."""
+SAME = Fraction(1, 10**24)
+"""Square of the relative difference up to which two sums count as the same: decimals and their nearest floats do."""
 
 HOLDS = 1e-12
 """Relative difference up to which an exact relation between columns holds in new rows, whose floats are rounded."""
@@ -49,7 +51,7 @@ def predict(fit: LinearFit, data: Any, interval: str | None, level: float) -> pd
     new = rows(parse(fit.formula), Contract.from_dict(fit.contract), source, grouped=False)
     _check_estimable(fit, new)
     X = _columns(fit, new)
-    mean = _linear(fit, X, (1.0, _offset(new)))
+    mean = _linear(fit, X, (1, _offset(new)))
     index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(mean))
     if interval is None:
         return pd.Series(mean, index=index, name="estimate")
@@ -98,8 +100,8 @@ def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
         name: build(formula, contract, source, missing=fit.missing, family=fit.family)
         for name, source in sources.items()
     }
+    _check_same_table(fit, list(blocks.values()))
     sites = [_of_site(fit, block) for block in blocks.values()]
-    _check_same_table(fit, sites)
     if len(sites) == 1:
         (block,) = blocks.values()
         return sites, data.index[block.kept] if isinstance(data, pd.DataFrame) else pd.Index(block.kept)
@@ -109,21 +111,29 @@ def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
 
 def _of_site(fit: LinearFit, block: DesignBlock) -> _Fitted:
     X, response = _columns(fit, block), [Column.of(block.y, block.y_exact)]
-    residual = np.zeros(len(block.y)) if fit.perfect else -_linear(fit, X, (1.0, _offset(block)), (-1.0, response))
+    residual = np.zeros(len(block.y)) if fit.perfect else -_linear(fit, X, (1, _offset(block)), (-1, response))
     weights = np.ones(len(block.y)) if block.weights is None else block.weights
     return _Fitted(X, block.y, residual, weights)
 
 
-def _check_same_table(fit: LinearFit, sites: list[_Fitted]) -> None:
-    n = sum(int(np.count_nonzero(site.weights)) for site in sites)
-    if n != fit.nobs:
-        raise DataError(f"this is not the table that was fitted: it has {n} rows of positive weight, not {fit.nobs}")
-    rss = fsum(value for site in sites for value in (site.weights * site.residual**2).tolist())
-    if abs(rss - fit.rss) > SAME * fit.rss:
+def _check_same_table(fit: LinearFit, blocks: list[DesignBlock]) -> None:
+    """Raises DataError unless the table has the cross-products that were fitted."""
+    found, known = reduce(add, map(sums, blocks)), fit.gram
+    if found.rows != known.rows:
         raise DataError(
-            f"this is not the table that was fitted: the residual sum of squares is {rss:.10g} here, {fit.rss:.10g} in "
-            f"the fit; give the same rows, response and weights"
+            f"this is not the table that was fitted: it has {found.rows} rows of positive weight, not {known.rows}"
         )
+    scale = [known.fraction(c, c) for c in range(known.columns)]
+    for i in range(known.columns):
+        for j in range(i + 1):
+            off = found.fraction(i, j) - known.fraction(i, j)
+            if off * off > SAME * scale[i] * scale[j]:
+                names = [*fit.terms, "the response"]
+                which = names[i] if i == j else f"{names[i]} times {names[j]}"
+                raise DataError(
+                    f"this is not the table that was fitted: sums over its rows differ ({which}); give the same rows, "
+                    f"response and weights"
+                )
 
 
 def _columns(fit: LinearFit, block: Rows | DesignBlock) -> list[Column]:
@@ -136,13 +146,17 @@ def _offset(block: Rows | DesignBlock) -> list[Column]:
     return [] if block.offset is None else [Column.of(block.offset, block.offset_exact)]
 
 
-def _linear(fit: LinearFit, X: list[Column], *more: tuple[float, list[Column]]) -> Floats:
+def _linear(fit: LinearFit, X: list[Column], *more: tuple[int, list[Column]]) -> Floats:
     """X b and what is added to it, each column times its factor: (n,), rounded once."""
     high, low = fit.solution.coef_pair
-    for factor, columns in more:
-        X = X + columns
-        high = np.concatenate([high, np.full((len(columns), 1), factor)])
-    return times(X, high, np.concatenate([low, np.zeros((len(high) - len(low), 1))]))[:, 0]
+    factors = [factor for factor, columns in more for _ in columns]
+    added = np.array(factors, dtype=np.float64).reshape(-1, 1)
+
+    def exact() -> list[list[Fraction]]:
+        return [*fit.solution.coef_exact(), *([Fraction(factor)] for factor in factors)]
+
+    columns = [*X, *(column for _, columns in more for column in columns)]
+    return times(columns, np.vstack([high, added]), np.vstack([low, 0 * added]), exact)[:, 0]
 
 
 def _leverage(fit: LinearFit, X: list[Column]) -> Floats:
@@ -157,7 +171,7 @@ def _influence(fit: LinearFit, site: _Fitted) -> pd.DataFrame:
     """R's lm.influence, rstandard, rstudent, cooks.distance and dffits, with e = sqrt(w) (y - fitted) and leverage h:
 
         standardized  e / (sigma sqrt(1 - h))        studentized  the same with sigma of the other rows,
-        Cook's        standardized^2 h / ((1 - h) p)     sigma_i^2 = (rss - e^2 / (1 - h)) / (df - 1)
+        Cook's        standardized^2 h / ((1 - h) p)     which is standardized sqrt((df - 1) / (df - standardized^2))
 
     nan for rows of weight zero, which are not in the fit, and for those that determine a coefficient on their own.
     """
@@ -166,8 +180,8 @@ def _influence(fit: LinearFit, site: _Fitted) -> pd.DataFrame:
     left = np.where((h > 1 - ON_ITS_OWN) | (site.weights == 0), np.nan, 1 - h)
     with np.errstate(invalid="ignore", divide="ignore"):
         standardized = e / (fit.sigma * np.sqrt(left))
-        others = np.maximum(fit.rss - e * e / left, 0.0) / (fit.df_resid - 1 if fit.df_resid > 1 else np.nan)
-        studentized = e / np.sqrt(others * left)
+        others = fit.df_resid - 1 if fit.df_resid > 1 else np.nan
+        studentized = standardized * np.sqrt(others / np.maximum(fit.df_resid - standardized**2, 0.0))
         cooks = standardized**2 * h / (left * fit.rank)
         dffits = studentized * np.sqrt(h / left)
     return pd.DataFrame(

@@ -380,7 +380,7 @@ def test_fits_that_cannot_be_compared_are_refused(case) -> None:
 
 @pytest.mark.parametrize(
     ("other", "word"),
-    [(TABLE.iloc[:-1], "23 rows"), (TABLE.assign(y=TABLE["y"] * 1.01), "sum of squares")],
+    [(TABLE.iloc[:-1], "23 rows"), (TABLE.assign(y=TABLE["y"] * 1.01), "sums over its rows differ")],
     ids=["fewer rows", "other response"],
 )
 def test_residuals_of_another_table_are_refused(other: pd.DataFrame, word: str) -> None:
@@ -554,3 +554,26 @@ def test_tables_are_labelled_and_glance_is_one_row() -> None:
 def test_fits_are_frozen() -> None:
     with pytest.raises(AttributeError):
         fit("y ~ x", TABLE).nobs = 3  # type: ignore[misc]
+
+
+# ---- at the ends of float64 -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-165, 1e-160, 1e-100, 1.0, 1e100])
+def test_units_of_the_response_change_no_test_and_no_diagnosis(size: float) -> None:
+    """Powers of two in place of `size` scale every number exactly."""
+    scale = 2.0 ** round(np.log2(size))
+    data = TABLE.assign(y=TABLE["y"].round(3) * 1.0)
+    plain, scaled = fit("y ~ x + z", data), fit("y ~ x + z", data.assign(y=data["y"] * scale))
+    assert scaled.fstat == plain.fstat
+    assert scaled.anova()["F"].equals(plain.anova()["F"])
+    there, here = scaled.influence(data.assign(y=data["y"] * scale)), plain.influence(data)
+    for name in ("standardized", "studentized", "cooks_distance", "dffits", "leverage"):
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-12)
+
+
+def test_anova_beyond_float64_is_refused_in_words() -> None:
+    data = pd.DataFrame({"x": [1e200, 2e200, 3e200, 5e200], "y": [1e200, 2e200, 4e200, 5e200]})
+    with pytest.raises(sw.DataError, match="square is larger than the largest float64"):
+        fit("y ~ x", data).anova()
+    assert "> 1.8e308" in str(sw.lstsq(data[["x"]], data["y"]))
