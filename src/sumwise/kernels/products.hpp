@@ -1,7 +1,6 @@
 // Exact cross-products of columns of doubles.
 //
-// Rows go through in blocks.  Each column of a block is cut into one to three limbs of 27 bits, counted in a unit of its
-// own, so that products of limbs are integers below 2^52 and 512 of them add up in 64 bits.  With limbs a_k and b_k,
+// Rows go through in blocks, whose columns are cut into one to three limbs (limbs.hpp).  With limbs a_k and b_k,
 //
 //     a b = sum_k a_k b_k 4^(27k) + sum_{k<l} [ (a_k + a_l)(b_k + b_l) - a_k b_k - a_l b_l ] 2^(27(k+l))     [Karatsuba & Ofman 1962]
 //
@@ -11,68 +10,19 @@
 #pragma once
 #include <cstdlib>
 
-#include "sums.hpp"
+#include "columns.hpp"
 
-namespace {
+namespace {  // each level keeps its own copy: merged at link time, all levels would run the baseline code
 
-constexpr int ROWS = 512;            // rows of a block
-constexpr int PITCH = ROWS + LANES;  // doubles between columns; not ROWS: columns a page apart would share their places in the cache
-constexpr int BITS = 27, MOST_LIMBS = 3, MOST_PLANES = 6;
-constexpr int TILE = 3;              // columns by columns whose sums stay in registers
 constexpr int PANEL = 48;            // columns that stay in the second-level cache
-constexpr int NOTHING = 1024;        // lowest bit of a column of zeros
 constexpr int TOO_LARGE = 990;       // binary exponent from which cutting a column could overflow
 
-struct Columns {
-    const char* const* start;        // (count) address of row 0
-    const int64_t* stride;           // (count) bytes from row to row
-    int64_t count;
-    const char* weight;              // null without weights
-    int64_t weight_stride;
-    const double* scale;             // (count) power of ten: column c stands for the integers x scale[c]; null for none
-};
 struct Products {
     int64_t* digits;                 // (width, pairs) digit k of each pair weighs 2^(32 k + low); pairs (i, j), j <= i, row by row
     int64_t pairs, low;
     int64_t first, last;             // no digit below the first or above the last is in use; updated
     int64_t* lowest;                 // (count + 1) exponent of the lowest bit in use: columns, weights; updated
 };
-
-struct Range { int top, lowest; bool finite; };
-
-INLINE int power_of(double x) {      // exponent of a power of two
-    uint64_t b;
-    memcpy(&b, &x, 8);
-    const int e = (int)(b >> 52);
-    return e ? e - 1023 : __builtin_ctzll(b) - 1074;
-}
-
-/// All ROWS values lie below 2^top and are multiples of 2^lowest.
-inline Range range_of(const double* x) {
-    const double infinity = __builtin_inf();
-    lanes largest = all(0.0), least = all(infinity);
-    mask bad = none();
-    for (int r = 0; r < ROWS; r += LANES) {
-        const lanes a = absolute(load(x + r));
-        lanes without;  // the number without its lowest bit; zero where that bit is the leading one
-        EACH_PART {
-            const ipart b = (ipart)a.v[i];
-            const ipart several = (b & 0xfffffffffffffLL) != 0;
-            without.v[i] = (part)(b & (b - 1) & several);
-        }
-        const lanes bit = a - without;
-        least = smaller(least, select(a == all(0.0), all(infinity), bit));
-        largest = larger(largest, a);
-        bad = bad | !(a < infinity);
-    }
-    double top = 0, low = infinity;
-    for (int j = 0; j < LANES; ++j) {
-        top = largest[j] > top ? largest[j] : top;
-        low = least[j] < low ? least[j] : low;
-    }
-    const int field = exponent_of(top);
-    return {field ? field - 1022 : -1022, low == infinity ? NOTHING : power_of(low), !any(bad)};
-}
 
 /// The columns of a block and their limbs.
 struct Side {
@@ -82,65 +32,6 @@ struct Side {
     int* unit;         // (count) the lowest limb counts in 2^unit
     bool* has_rest;    // (count)
 };
-
-/// Limbs of a column, and the rest where one is asked for.  True if the limbs leave a rest.
-template <int LIMBS> bool cut(const double* x, int unit, int64_t* planes, int64_t plane, double* rest) {
-    mask left = none();
-    for (int r = 0; r < ROWS; r += LANES) {
-        lanes v = load(x + r);
-        integers limb[LIMBS];
-        for (int k = LIMBS - 1; k >= 0; --k) {
-            const lanes M = all(1.5 * two_to(52 + unit + BITS * k));   // adding it rounds to a multiple of 2^(unit + 27 k)
-            const lanes t = v + M;
-            EACH_PART limb[k].v[i] = (ipart)t.v[i] - (ipart)M.v[i];
-            v = v - (t - M);
-        }
-        if (rest) store(rest + r, v);
-        left = left | (v != all(0.0));
-        for (int k = 0; k < LIMBS; ++k) store(planes + k * plane + r, limb[k]);
-        int q = LIMBS;
-        for (int l = 1; l < LIMBS; ++l)
-            for (int k = 0; k < l; ++k) {
-                integers sum;
-                EACH_PART sum.v[i] = limb[k].v[i] + limb[l].v[i];
-                store(planes + q++ * plane + r, sum);
-            }
-    }
-    return any(left);
-}
-
-#define EACH_COLUMN(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < n; ++i)
-
-INLINE ipart multiply(ipart a, ipart b) {  // of numbers that fit 32 bits
-#if defined(__AVX512F__)
-    return (ipart)_mm512_maskz_mul_epi32(0xff, (__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-    return (ipart)_mm256_mul_epi32((__m256i)a, (__m256i)b);
-#else
-    return a * b;
-#endif
-}
-
-INLINE ipart load_part(const int64_t* p) { return *(const ipart_at*)p; }
-
-/// out[i * count + j] = sum over rows of a_i b_j, modulo 2^64, for TILE by TILE columns, or those with j <= i.
-template <bool DIAGONAL> void tile(const int64_t* a, const int64_t* b, int64_t* out, int64_t count) {
-    ipart s[TILE][TILE] = {};
-    for (int r = 0; r < ROWS; r += WIDTH) {
-        ipart y[TILE];
-        EACH_COLUMN(j, TILE) y[j] = load_part(b + j * PITCH + r);
-        EACH_COLUMN(i, TILE) {
-            const ipart x = load_part(a + i * PITCH + r);
-            EACH_COLUMN(j, (DIAGONAL ? i + 1 : TILE)) s[i][j] += multiply(x, y[j]);
-        }
-    }
-    EACH_COLUMN(i, TILE)
-        EACH_COLUMN(j, (DIAGONAL ? i + 1 : TILE)) {
-            uint64_t total = 0;
-            for (int k = 0; k < WIDTH; ++k) total += (uint64_t)s[i][j][k];
-            out[i * count + j] = (int64_t)total;
-        }
-}
 
 /// The digits of one pair of columns.
 struct Sum {
@@ -228,33 +119,6 @@ inline char* lay_out(Block& b, char* memory) {
     }
     b.sums = take<int64_t>(at, MOST_PLANES * b.padded * b.padded);
     return at;
-}
-
-/// The columns of a block; rows beyond the last are zero.
-inline void fetch(const Columns& from, int64_t first, int64_t n, double* x) {
-    for (int64_t c = 0; c < from.count; ++c)
-        if (from.stride[c] == 8) memcpy(x + c * PITCH, from.start[c] + first * 8, n * 8);
-    for (int64_t r0 = 0; r0 < n; r0 += LANES) {  // a table that lies row by row is read eight rows at a time
-        const int64_t r1 = r0 + LANES < n ? r0 + LANES : n;
-        for (int64_t c = 0; c < from.count; ++c) {
-            if (from.stride[c] == 8) continue;
-            const char* p = from.start[c] + (first + r0) * from.stride[c];
-            for (int64_t r = r0; r < r1; ++r, p += from.stride[c]) memcpy(x + c * PITCH + r, p, 8);
-        }
-    }
-    for (int64_t c = 0; c < from.count; ++c) memset(x + c * PITCH + n, 0, (ROWS - n) * 8);
-}
-
-/// x becomes the integers that decimals of so many places stand for: m with m / scale = x in float64, below 10^15, where
-/// there is one at most.  False, with x lost, if a number is no such decimal.
-inline bool to_integers(double* x, double scale) {
-    mask bad = none();
-    for (int r = 0; r < ROWS; r += LANES) {
-        const lanes v = load(x + r), m = (v * scale + ROUND_TO_INTEGER) - ROUND_TO_INTEGER;
-        bad = bad | !(m / all(scale) == v) | !(absolute(m) < 1e15);
-        store(x + r, m);
-    }
-    return !any(bad);
 }
 
 inline int limbs_for(const Range* ranges, int64_t count) {
@@ -436,41 +300,6 @@ inline int64_t gram(const Columns& from, int64_t first, int64_t last, Products& 
     if (!code) carry(out);
     free(memory), free(ranges);
     return code;
-}
-
-/// holds[c] is cleared if a number of column c in rows first .. last - 1 is no decimal of the places that scale[c] gives.
-inline int64_t decimals_hold(const Columns& from, int64_t first, int64_t last, int64_t* holds) {
-    double* x = static_cast<double*>(aligned_alloc(64, from.count * PITCH * sizeof(double)));
-    if (!x) return 1;
-    for (int64_t row = first; row < last; row += ROWS) {
-        fetch(from, row, last - row < ROWS ? last - row : ROWS, x);
-        for (int64_t c = 0; c < from.count; ++c)
-            if (holds[c] && !to_integers(x + c * PITCH, from.scale[c])) holds[c] = 0;
-    }
-    free(x);
-    return 0;
-}
-
-/// out[q, r] = sum_j x_rj (high + low)_jq in twice the precision, rounded once; high, low (count, answers).
-inline void combine(const Columns& from, const double* high, const double* low, int64_t answers, int64_t first,
-                    int64_t last, double* out, int64_t out_pitch) {
-    for (int64_t row = first; row < last; row += LANES) {
-        const int64_t n = last - row < LANES ? last - row : LANES;
-        for (int64_t q = 0; q < answers; ++q) {
-            lanes sum = all(0.0), error = all(0.0);
-            for (int64_t c = 0; c < from.count; ++c) {
-                alignas(64) double x[LANES] = {};
-                for (int64_t r = 0; r < n; ++r) memcpy(x + r, from.start[c] + (row + r) * from.stride[c], 8);
-                const lanes v = load(x), h = all(high[c * answers + q]), product = v * h;
-                const lanes s = sum + product, back = s - sum;                 // two-sum [Knuth 1969]
-                error += ((sum - (s - back)) + (product - back)) + fma(v, low[c * answers + q], fma(v, h, -product));
-                sum = s;
-            }
-            alignas(64) double y[LANES];
-            store(y, sum + error);
-            memcpy(out + q * out_pitch + row, y, n * 8);
-        }
-    }
 }
 
 }  // namespace
