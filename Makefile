@@ -32,6 +32,7 @@ format: setup
 
 bench: setup  ## ratios against other software and against the machine's limit
 	$(BIN)/python -m bench.run --quick
+	$(BIN)/python -m bench.least_squares --quick
 
 clean:
 	rm -rf .venv build dist sumwise-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
