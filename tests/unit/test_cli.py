@@ -128,6 +128,12 @@ def test_demo_shows_the_same_bits_from_15_sites_and_one_table(demonstration: tup
     assert len(list((folder / "herds").glob("herd-*.csv"))) == 15
 
 
+def test_demo_shows_the_same_bits_of_least_squares(demonstration: tuple[Path, str]) -> None:
+    _, out = demonstration
+    assert "Same bits from four sites and from one pooled table" in out
+    assert "Rounds: 1, one question to 4 sites" in out
+
+
 def test_demo_reaches_what_the_notebook_never_reached(demonstration: tuple[Path, str]) -> None:
     folder, out = demonstration
     assert "The variance between the two sites is zero at the optimum" in out
