@@ -13,6 +13,7 @@ import numpy as np
 from sumwise import simulate
 from sumwise.api import fit
 from sumwise.datasets import load, write_sites
+from sumwise.results.fit import Fit
 from sumwise.results.mixed import MixedFit
 
 _HERDS = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
