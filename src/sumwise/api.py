@@ -43,7 +43,9 @@ def fit(
     Gives a LinearFit or a MixedFit.   Raises UsageError (the call), DataError (the rows), SiteError (one site).
     """
     if not isinstance(formula, str):
-        raise UsageError(f"the formula comes first, as text; this is a {type(formula).__name__}: fit(formula, data)")
+        raise UsageError(
+            f"the formula comes first, as text; this is of type {type(formula).__name__}: fit(formula, data)"
+        )
     options = Options(family, weights, nodes, missing, decimal, threads, progress)
     parsed = parse(formula)
     return choose(parsed, family)(parsed, data, options)

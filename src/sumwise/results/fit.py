@@ -139,10 +139,16 @@ class Fit(ABC):
     # -- keep and restore --
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The whole fit as JSON, every number to its last bit; written to `path` if one is given."""
+        """The whole fit as JSON, every number to its last bit; written to `path` if one is given.
+
+        Raises UsageError where the path cannot be written.
+        """
         text = json.dumps({"sumwise": FORMAT, "model": self.model, **self._values()}, indent=1)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            try:
+                Path(path).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"cannot write a fit to {str(path)!r}: {error}") from error
         return text
 
     @staticmethod
@@ -158,7 +164,11 @@ class Fit(ABC):
         if model not in KINDS:
             known = ", ".join(map(repr, KINDS))
             raise UsageError(f"this fit is of the model {model!r}; this version of Sumwise reads {known}")
-        return KINDS[model]._from_values(values)
+        try:
+            return KINDS[model]._from_values(values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"the field {error} is missing" if isinstance(error, KeyError) else f"{error}"
+            raise UsageError(f"this is not a whole fit written by to_json: {what}") from error
 
     def _values(self) -> dict[str, Any]:
         """The fields in JSON's types."""

@@ -50,6 +50,6 @@ def t_quantile(level: float, df: int) -> float:
 
 
 def _checked(level: float) -> float:
-    if not 0 < level < 1:
+    if isinstance(level, bool) or not isinstance(level, (int, float, np.number)) or not 0 < level < 1:
         raise UsageError(f"level={level!r}: a confidence level lies between 0 and 1, for instance 0.95")
     return level

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.data import InputErrors
+from sumwise.errors import DataError, UsageError
 from sumwise.kernels.library import log
 from sumwise.maths.conditioning import Condition, condition
 from sumwise.maths.gram import Gram
@@ -30,7 +31,8 @@ Floats = NDArray[np.float64]
 class LinearFit(Fit):
     """A fitted linear model.  All numbers are computed from `gram` when asked for: the exact answer, rounded once.
 
-    A column that earlier ones explain exactly is left out, as in R: its coefficient is nan, predictions are unaffected.
+    A column that earlier ones explain exactly is left out, as in R: its coefficient is nan, and predictions
+    are unaffected while that relation holds.
 
     missing, decimal: as asked for; gram: cross-products of
     the p columns of X and the response less its offset, over rows of positive weight; ignored: rows of weight zero;
@@ -229,7 +231,11 @@ class LinearFit(Fit):
 
         Raises UsageError if the two are not fits to the same rows, or cannot be shown to be nested.
         """
-        return sequential(self) if other is None else compare(self, other)
+        if other is None:
+            return sequential(self)
+        if not isinstance(other, LinearFit):
+            raise UsageError(f"anova compares with another linear fit, not with {other!r:.50}")
+        return compare(self, other)
 
     def digits(self, data: Any = None, inputs: str | float | Mapping[str, float] = "printed") -> pd.DataFrame:
         """How many digits the inputs support, by term: estimate; computed, digits that are right for the inputs as they
@@ -249,7 +255,7 @@ class LinearFit(Fit):
 
     def glance(self) -> pd.DataFrame:
         """The fit in one row: nobs, sites, rank, df, df_resid, rss, sigma, r2, adjusted_r2, statistic and p_value of
-        the F test, loglik, deviance, aic, bic, condition, rounds, verdict.
+        the F test, loglik, deviance, aic, bic, condition, rounds, verdict.   A sum beyond float64 is inf here.
         """
         names = (
             "nobs",
@@ -265,7 +271,7 @@ class LinearFit(Fit):
             "aic",
             "bic",
         )
-        values = {name: getattr(self, name) for name in names}
+        values = {name: _or_infinite(self, name) for name in names}
         values |= {"statistic": self.fstat.value, "p_value": self.fstat.p, "condition": self.condition.kappa}
         values |= {"sites": len(self.site_records), "rounds": len(self.round_records), "verdict": self.verdict.code}
         return pd.DataFrame([values])
@@ -303,3 +309,12 @@ class LinearFit(Fit):
             log_weights=values["log_weights"],
             input_errors=InputErrors(np.array(x, dtype=np.float64), y, errors["columns"], in_full),
         )
+
+
+def _or_infinite(fit: LinearFit, name: str) -> float:
+    """A number of the fit, inf where it is larger than the largest float64."""
+    try:
+        value: float = getattr(fit, name)
+    except DataError:
+        return np.inf
+    return value

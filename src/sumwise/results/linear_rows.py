@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sumwise.data import Contract, DesignBlock, Rows, build, open_sites, parse, rows
+from sumwise.data import Contract, DesignBlock, Rows, Source, build, open_sites, parse, rows
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.columns import Column, times
 from sumwise.models.linear import sums
@@ -51,14 +52,29 @@ def predict(fit: LinearFit, data: Any, interval: str | None, level: float) -> pd
     new = rows(parse(fit.formula), Contract.from_dict(fit.contract), source, grouped=False)
     _check_estimable(fit, new)
     X = _columns(fit, new)
-    mean = _linear(fit, X, (1, _offset(new)))
+    offset = _offset(new)
+    mean = _linear(fit, X, (1, offset)) if X or offset else np.zeros(len(new.kept))
     index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(mean))
     if interval is None:
         return pd.Series(mean, index=index, name="estimate")
-    leverage = _leverage(fit, X)
-    half = quantile * fit.sigma * np.sqrt(leverage + (interval == "prediction"))
-    table = {"estimate": mean, "std_error": fit.sigma * np.sqrt(leverage), "lower": mean - half, "upper": mean + half}
+    square, exponent = _leverage(fit, X, len(mean))
+    with np.errstate(over="ignore"):
+        se = np.ldexp(fit.sigma * np.sqrt(square), exponent)
+        half = quantile * (np.hypot(se, fit.sigma) if interval == "prediction" else se)
+        table = {"estimate": mean, "std_error": se, "lower": mean - half, "upper": mean + half}
+    _check_within_range(table, new.kept)
     return pd.DataFrame(table, index=index)
+
+
+def _check_within_range(table: dict[str, Floats], kept: NDArray[np.int64]) -> None:
+    """Raises DataError for a number beyond float64.   kept (n,): the rows' places in their table."""
+    for name, values in table.items():
+        if (beyond := np.isinf(values)).any():
+            row = 1 + int(kept[int(np.argmax(beyond))])
+            raise DataError(
+                f"{name} of row {row} (counted from 1) is larger than the largest float64 (1.8e308). "
+                f"Rescale the columns or the response."
+            )
 
 
 def residuals(fit: LinearFit, data: Any, kind: str) -> pd.Series:
@@ -81,12 +97,15 @@ def influence(fit: LinearFit, data: Any) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fitted:
-    """Rows of one site that were fitted.  X: the columns kept; y, residual = y - fitted, weights (n,)."""
+    """Rows of one site that were fitted.  X: the columns kept; y, residual = y - fitted, weights (n,); kept (n,): their
+    places in the table.
+    """
 
     X: list[Column]
     y: Floats
     residual: Floats
     weights: Floats
+    kept: NDArray[np.int64]
 
 
 def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
@@ -94,13 +113,7 @@ def _fitted(fit: LinearFit, data: Any) -> tuple[list[_Fitted], pd.Index]:
 
     Raises DataError if `data` is not the table that was fitted.
     """
-    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
-    sources = open_sites(data, fit.decimal)
-    blocks = {
-        name: build(formula, contract, source, missing=fit.missing, family=fit.family)
-        for name, source in sources.items()
-    }
-    _check_same_table(fit, list(blocks.values()))
+    blocks = fitted_blocks(fit, open_sites(data, fit.decimal))
     sites = [_of_site(fit, block) for block in blocks.values()]
     if len(sites) == 1:
         (block,) = blocks.values()
@@ -113,7 +126,18 @@ def _of_site(fit: LinearFit, block: DesignBlock) -> _Fitted:
     X, response = _columns(fit, block), [Column.of(block.y, block.y_exact)]
     residual = np.zeros(len(block.y)) if fit.perfect else -_linear(fit, X, (1, _offset(block)), (-1, response))
     weights = np.ones(len(block.y)) if block.weights is None else block.weights
-    return _Fitted(X, block.y, residual, weights)
+    return _Fitted(X, block.y, residual, weights, block.kept)
+
+
+def fitted_blocks(fit: LinearFit, sources: Mapping[str, Source]) -> dict[str, DesignBlock]:
+    """The rows by site.  Raises DataError if they are not those that were fitted."""
+    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
+    blocks = {
+        name: build(formula, contract, source, missing=fit.missing, family=fit.family)
+        for name, source in sources.items()
+    }
+    _check_same_table(fit, list(blocks.values()))
+    return blocks
 
 
 def _check_same_table(fit: LinearFit, blocks: list[DesignBlock]) -> None:
@@ -159,12 +183,22 @@ def _linear(fit: LinearFit, X: list[Column], *more: tuple[int, list[Column]]) ->
     return times(columns, np.vstack([high, added]), np.vstack([low, 0 * added]), exact)[:, 0]
 
 
-def _leverage(fit: LinearFit, X: list[Column]) -> Floats:
-    """x'(X'WX)^-1 x (n,), as the squared length of R x with R'R = (X'WX)^-1."""
+def _leverage(fit: LinearFit, X: list[Column], n: int) -> tuple[Floats, NDArray[np.int64]]:
+    """(s, e) with x'(X'WX)^-1 x = s 4^e (n,), the squared length of R x with R'R = (X'WX)^-1.
+
+    The length is a float64 where its square may be none.
+    """
+    if not X:
+        return np.zeros(n), np.zeros(n, dtype=np.int64)
     high, low = (part.T for part in fit.solution.root_pair)
-    cuts = (slice(i, i + BLOCK) for i in range(0, len(X[0]), BLOCK))
+    cuts = (slice(i, i + BLOCK) for i in range(0, n, BLOCK))
     blocks = (times([column.rows(some) for column in X], high, low) for some in cuts)
-    return np.concatenate([np.square(block).sum(axis=1) for block in blocks])
+    found = []
+    for block in blocks:
+        exponent = np.frexp(np.abs(block).max(axis=1))[1].astype(np.int64)
+        found.append((np.square(np.ldexp(block, -exponent[:, None])).sum(axis=1), exponent))
+    squares, exponents = zip(*found, strict=True)
+    return np.concatenate(squares), np.concatenate(exponents)
 
 
 def _influence(fit: LinearFit, site: _Fitted) -> pd.DataFrame:
@@ -176,17 +210,20 @@ def _influence(fit: LinearFit, site: _Fitted) -> pd.DataFrame:
     nan for rows of weight zero, which are not in the fit, and for those that determine a coefficient on their own.
     """
     e = np.sqrt(site.weights) * site.residual
-    h = site.weights * _leverage(fit, site.X)
+    square, exponent = _leverage(fit, site.X, len(site.y))
+    h = np.ldexp(site.weights * square, 2 * exponent)
     left = np.where((h > 1 - ON_ITS_OWN) | (site.weights == 0), np.nan, 1 - h)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         standardized = e / (fit.sigma * np.sqrt(left))
         others = fit.df_resid - 1 if fit.df_resid > 1 else np.nan
         studentized = standardized * np.sqrt(others / np.maximum(fit.df_resid - standardized**2, 0.0))
         cooks = standardized**2 * h / (left * fit.rank)
         dffits = studentized * np.sqrt(h / left)
+        fitted = site.y - site.residual
+    _check_within_range({"the fitted value": fitted}, site.kept)
     return pd.DataFrame(
         {
-            "fitted": site.y - site.residual,
+            "fitted": fitted,
             "residual": site.residual,
             "leverage": h,
             "standardized": standardized,

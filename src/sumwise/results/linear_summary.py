@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 def text(fit: LinearFit) -> str:
     """The printed summary."""
     left_out = len(fit.terms) - fit.rank
-    undefined = f" ({left_out} not defined, explained by other columns)" if left_out else ""
+    why = ", explained by other columns" if fit.rank else ""
+    undefined = f" ({left_out} not defined{why})" if left_out else ""
     parts = [
         "Linear model, exact least squares",
         f"Formula: {fit.formula}",
@@ -84,12 +85,14 @@ def _limits(fit: LinearFit) -> Floats:
 def _digits_line(fit: LinearFit) -> str:
     errors = {name: error for name, error in fit.input_errors.columns.items() if error}
     in_full = fit.input_errors.in_full
+    if not fit.rank:
+        return "Digits: none to count, for no coefficient is defined."
     if not errors and not in_full:
         return "Digits: computed, all; no column has printed decimals that could limit them."
     listed = [f"{name} {error:.0e}".replace("e-0", "e-") for name, error in errors.items()]
     listed += [f"{name} 1 in 2^53" for name in in_full]
     off = ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
-    worst = digits_text(float(np.nanmin(_limits(fit))))
+    worst = digits_text(float(np.min(_limits(fit)[list(fit.kept)], initial=np.inf)))
     return (
         f"Digits: computed, all. The inputs support those in the last column, {worst} at worst, if each is only good "
         f"to half a unit of its last place ({off})."
@@ -97,6 +100,8 @@ def _digits_line(fit: LinearFit) -> str:
 
 
 def _condition_line(fit: LinearFit) -> str:
+    if not fit.rank:
+        return "Condition: not defined, for no column is left."
     kappa, scaled = fit.condition.kappa, fit.condition.kappa_scaled
     found = f"Condition: {kappa:.3g} of the columns, {scaled:.3g} of the columns scaled to one length"
     lost = round(float(np.log10(scaled))) if np.isfinite(scaled) else 0

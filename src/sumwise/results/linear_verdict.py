@@ -33,12 +33,15 @@ def judge(fit: LinearFit) -> Verdict:
 def _rank_deficient(fit: LinearFit) -> str:
     if fit.rank == len(fit.terms):
         return ""
+    if not fit.rank:
+        zero = ", ".join(fit.terms[:5]) + (f" and {len(fit.terms) - 5} more" if len(fit.terms) > 5 else "")
+        return f"No coefficient is defined: {zero} {'are' if len(fit.terms) > 1 else 'is'} zero in every row."
     equal = [f"{fit.terms[d.column]} = {combination(d.coefficients, fit.terms)}" for d in fit.everything.dependences]
     shown = "; ".join(equal[:5]) + (f"; and {len(equal) - 5} more" if len(equal) > 5 else "")
     one = len(equal) == 1
     who = "One column that earlier ones explain is" if one else f"{len(equal)} columns that earlier ones explain are"
     its = "Its coefficient is" if one else "Their coefficients are"
-    return f"{who} left out: in every row, exactly, {shown}. {its} not defined; predictions are unaffected."
+    return f"{who} left out: in every row, exactly, {shown}. {its} not defined; predictions are unaffected while that relation holds."
 
 
 def _saturated(fit: LinearFit) -> str:
