@@ -9,6 +9,10 @@ import numpy as np
 from sumwise.data.values import Values, all_finite
 from sumwise.errors import DataError, SiteError, UsageError
 
+IN_A_FIT = 'Fill them, or drop these rows: missing="drop" in a fit, --missing drop on the command line.'
+IN_NEW_ROWS = "Fill them, or leave these rows out of the table: a row with a missing value has no prediction."
+"""What to do about missing values."""
+
 
 def complete_rows(columns: Mapping[str, Values]) -> tuple[np.ndarray | None, dict[str, int]]:
     """(keep, counts).
@@ -25,8 +29,8 @@ def complete_rows(columns: Mapping[str, Values]) -> tuple[np.ndarray | None, dic
     return keep, counts
 
 
-def refuse_missing(counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Raises DataError where counts {site: {column: missing values}} holds any."""
+def refuse_missing(counts: Mapping[str, Mapping[str, int]], remedy: str = IN_A_FIT) -> None:
+    """Raises DataError where counts {site: {column: missing values}} holds any.  remedy: what to do."""
     lines = [
         f"site '{site}': " + ", ".join(f"{column} {count}" for column, count in found.items())
         for site, found in counts.items()
@@ -35,9 +39,7 @@ def refuse_missing(counts: Mapping[str, Mapping[str, int]]) -> None:
     if lines:
         shown = "; ".join(lines[:20]) + (f"; and {len(lines) - 20} more sites" if len(lines) > 20 else "")
         fault = f"Missing values, by site and column: {shown}."
-        raise DataError(
-            f'{fault} Fill them, or drop these rows: missing="drop" in a fit, --missing drop on the command line.'
-        )
+        raise DataError(f"{fault} {remedy}")
 
 
 def check_has_rows(site: str, n: int) -> None:

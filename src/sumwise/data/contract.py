@@ -7,6 +7,7 @@ come from exact sums.  No split of the rows over sites changes it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,14 +26,14 @@ from sumwise.data.evaluate import Learned, evaluate, kind_of
 from sumwise.data.expression import Call, Column, misplaced, suggest
 from sumwise.data.formula import Formula
 from sumwise.data.learn import learn
-from sumwise.data.levels import levels_of, numbers_among, refuse_numbers_in_text
+from sumwise.data.levels import levels_of, numbers_among, refuse_names_of_rows, refuse_numbers_in_text
 from sumwise.data.roles import calculated, column_names, factor_like, only_in_factor_calls, used_columns
 from sumwise.data.source import Source
 from sumwise.data.terms import Level, Part, Product, expand
 from sumwise.data.terms import column_names as design_names
 from sumwise.data.values import TEXTS, Values, as_kind
 from sumwise.data.weights import Weights, parse_weights
-from sumwise.errors import DataError, SiteError
+from sumwise.errors import DataError, SiteError, UsageError
 
 Tables = Mapping[str, Mapping[str, Values]]
 """Site -> column -> values."""
@@ -130,13 +131,17 @@ def agree(
         check_some_row_complete(found)
     if weighing:
         _check_some_weight(weighing, tables, keep)
-    for name in factors - only_in_factor_calls(formula, weighing):
-        if kinds[name] == "text":
-            refuse_numbers_in_text(name, tables)
+    undeclared = {name for name in factors - only_in_factor_calls(formula, weighing) if kinds[name] == "text"}
+    for name in sorted(undeclared):
+        refuse_numbers_in_text(name, tables)
     rules = [_rule(name, kind, name in factors, tables, keep) for name, kind in kinds.items()]
+    for rule in rules:
+        if rule.name in undeclared:
+            refuse_names_of_rows(rule.name, len(rule.levels), sum(len(table[rule.name]) for table in tables.values()))
     atom_levels = _atom_levels(formula, rules)
     products = expand(formula.fixed, tuple(bool(levels) for levels in atom_levels))
     names = design_names(products, [atom.text for atom in formula.atoms], atom_levels)
+    _check_unlike(names)
     if not (names or formula.bars):
         fault = "No terms: without an intercept there is no coefficient to estimate; write 1 for an intercept."
         raise misplaced(formula.text, len(formula.text), fault)
@@ -162,7 +167,8 @@ def _read(formula: Formula, weights: Weights | None, sources: Mapping[str, Sourc
         lacking = [site for site, source in sources.items() if column.name not in source.names]
         if len(lacking) == len(sources):
             known = list(dict.fromkeys(name for source in sources.values() for name in source.names))
-            raise misplaced(text, column.at, f"No column '{column.name}'. {suggest(column.name, known)}")
+            hint = suggest(column.name, known) + _separator_hint(known)
+            raise misplaced(text, column.at, f"No column '{column.name}'. {hint}")
         if lacking:
             hint = suggest(column.name, sources[lacking[0]].names)
             raise SiteError(f"Column '{column.name}' is missing at {_sites(lacking)}. {hint}")
@@ -180,6 +186,17 @@ def _read(formula: Formula, weights: Weights | None, sources: Mapping[str, Sourc
                 table[name] = as_kind(table[name], "number")
     used_as_factors = {part.name for a in formula.atoms for part in factor_like(a.expression)}
     return tables, {name: _common_kind(name, tables, name in used_as_factors) for name in names}
+
+
+def _separator_hint(known: Sequence[str]) -> str:
+    """A hint at another separator than the comma, where all names have run into one."""
+    found = next((mark for mark in (";", "\t", "|") if len(known) == 1 and mark in known[0]), None)
+    if found is None:
+        return ""
+    return (
+        f" That is one column: the file seems to be separated by {found!r}. Sumwise reads commas; read it with "
+        f"pandas.read_csv(path, sep={found!r}) and pass the frame, or save it with commas."
+    )
 
 
 def _sites(sites: Sequence[str]) -> str:
@@ -231,6 +248,18 @@ def _check_outcomes(formula: Formula, kinds: Mapping[str, str], tables: Tables, 
                 fault += numbers_among(labels)
                 asked = "Least squares needs numbers: convert them, or say which of the texts counts as 1"
             raise misplaced(formula.text, outcome.at, f'{fault} {asked}: ({name} == "{labels[-1]}").')
+
+
+def _check_unlike(names: Sequence[str]) -> None:
+    """Raises UsageError for two columns of one name."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        fault = f"Two columns of the design are called {_quoted(twice)}: a level of a factor and another column."
+        raise UsageError(f"{fault} R names a level by the factor and the level, x1 for level 1 of x. Rename a column.")
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:3]) + (", .." if len(names) > 3 else "")
 
 
 def _check_predictors(formula: Formula, weights: Weights | None, kinds: Mapping[str, str]) -> None:

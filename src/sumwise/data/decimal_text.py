@@ -19,6 +19,9 @@ _MOST_PLACES = 2000
 """Numbers with more digits, or larger exponents, are left to floating point: 10^-2000 is far below any float64, and
 10^999999 would fill the memory."""
 
+_LONGEST = 2**63 - 1
+"""The largest int64."""
+
 _PLACES = 18
 """Digits that always fit an int64."""
 
@@ -51,12 +54,14 @@ def from_text(texts: pa.Array | pa.ChunkedArray) -> tuple[Decimals, NDArray[np.f
 
 
 def from_decimal_objects(values: pd.Series[Any]) -> tuple[Decimals, NDArray[np.float64]] | None:
-    """As `from_text`, for a column of Python's decimal.Decimal, ints among them or not; None for any other."""
+    """As `from_text`, for a column of Python's decimal.Decimal, ints among them or not, or of ints of which some are
+    beyond 64 bits; None for any other.
+    """
     absent = values.isna().to_numpy()
     present = values[~absent]
-    if not any(isinstance(v, decimal.Decimal) for v in present[:1]):
+    if not all(isinstance(v, (decimal.Decimal, int)) and not isinstance(v, bool) for v in present):
         return None
-    if not all(isinstance(v, (decimal.Decimal, int)) for v in present):
+    if not any(isinstance(v, decimal.Decimal) or abs(v) > _LONGEST for v in present):
         return None
     return from_text(pa.array([None if gone else str(v) for v, gone in zip(values, absent, strict=True)], pa.string()))
 

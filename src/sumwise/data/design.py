@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.data.checks import check_family, check_response, check_sizes
+from sumwise.data.checks import IN_NEW_ROWS, check_family, check_response, check_sizes
 from sumwise.data.columns import Numbers, design, number
 from sumwise.data.contract import Contract, check_response_form
 from sumwise.data.decimals import Decimals
@@ -143,7 +143,7 @@ def rows(formula: Formula, contract: Contract, source: Source, *, missing: str =
     if not grouped:
         predictors = {p.name for e in formula.predictors() for p in walk(e) if isinstance(p, Column)}
         names = [name for name in names if name in predictors]
-    table = complete_table(contract, source, missing, names, exact=not formula.bars)
+    table = complete_table(contract, source, missing, names, exact=not formula.bars, remedy=IN_NEW_ROWS)
     found = _rows(formula, contract, table, grouped=grouped)
     if formula.bars:
         check_sizes(table.site, found.x, contract.names)

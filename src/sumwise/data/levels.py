@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,23 +12,51 @@ from sumwise.data.terms import Level
 from sumwise.data.values import TEXTS, Values
 from sumwise.errors import DataError, SiteError
 
-_NO_NUMBER = {".", "-", "?", "*", "", "#n/a", "na", "nan", "null"}
+_NO_NUMBER = {".", "-", "?", "*", "", "#n/a", "na", "nan", "null", "none", "missing", "unknown"}
 """Texts, in lower case, that stand for a missing number in other programs' files."""
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*", re.ASCII)
+
+MOST_ODD = 0.2
+"""A text column counts as numbers if no more than this part of its distinct values is anything else."""
+
+MOST_LEVELS = 50
+"""A text column with more levels than these, in less than two rows each, counts as names of the rows."""
 
 
 def refuse_numbers_in_text(name: str, tables: Mapping[str, Mapping[str, Values]]) -> None:
-    """Raises DataError for a column of numbers that a few signs for missing values have turned into text."""
+    """Raises DataError for a column of numbers that a few odd texts, or decimal commas, have turned into text."""
     labels = {str(label) for table in tables.values() for label in table[name].labels}
-    signs = sorted(label for label in labels if label.strip().lower() in _NO_NUMBER)
-    try:
-        numbers = [float(label) for label in labels if label not in signs]
-    except ValueError:
+    odd = sorted(label for label in labels if not _is_number(label))
+    commas = [label for label in odd if _DECIMAL_COMMA.fullmatch(label)]
+    others, numbers = len(odd) - len(commas), len(labels) - len(odd)
+    few = others <= MOST_ODD * len(labels)
+    only_signs = numbers > 1 and all(label.strip().lower() in _NO_NUMBER for label in odd)
+    if not odd or not (few or only_signs):
         return
-    if signs and len(numbers) > 1:
-        shown = ", ".join(map(repr, signs))
+    which = f"all its values are numbers except {_listed(odd)}" if numbers else f"its values are {_listed(odd)}"
+    raise DataError(
+        f"Column '{name}' is text, but {which}.{_comma_hint(commas)} Mend such values, leave such fields empty where "
+        f"the number is missing, or write factor({name}) if they are levels."
+    )
+
+
+def _comma_hint(texts: Sequence[str]) -> str:
+    """A hint for texts of which one has a decimal comma."""
+    with_comma = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
+    if not with_comma:
+        return ""
+    point = with_comma[0].strip().replace(",", ".")
+    return f" A decimal comma is no decimal point: write {point}, or read it with pandas.read_csv(path, decimal=',')."
+
+
+def refuse_names_of_rows(name: str, levels: int, rows: int) -> None:
+    """Raises DataError for a text column of which nearly every row has a value of its own."""
+    if levels > MOST_LEVELS and 2 * levels > rows:
         raise DataError(
-            f"Column '{name}' is text, but all its values are numbers except {shown}. Leave such fields empty in the "
-            f"file, or write factor({name}) if they are levels."
+            f"Column '{name}' is text with {levels} levels in {rows} rows, one coefficient for each: it looks like a "
+            f"name of the rows. Leave it out of the formula, or write factor({name}) if they are levels."
         )
 
 
@@ -35,19 +64,19 @@ def numbers_among(labels: Sequence[str]) -> str:
     """ " 30 of its 32 values are numbers; not '.', 'n/a'." where most texts are; empty where they are not."""
     strange = [label for label in labels if not _is_number(label)]
     if 2 * len(strange) >= len(labels):
-        return ""
+        return _comma_hint(strange)
     if not strange:
         return " All of them are numbers, but their column is text."
-    shown = ", ".join(map(repr, strange[:4])) + (", .." if len(strange) > 4 else "")
-    return f" {len(labels) - len(strange)} of its {len(labels)} values are numbers, but not {shown}."
+    shown, hint = _listed(strange), _comma_hint(strange)
+    return f" {len(labels) - len(strange)} of its {len(labels)} values are numbers, but not {shown}.{hint}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(map(repr, texts[:4])) + (", .." if len(texts) > 4 else "")
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return _NUMBER.fullmatch(text) is not None
 
 
 def levels_of(name: str, kind: str, sites: Mapping[str, tuple[Values, np.ndarray | None]]) -> tuple[Level, ...]:

@@ -104,7 +104,7 @@ def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequ
         if name not in raw:
             fault = f"An error is stated for '{name}', which is no number column that the formula calculates with."
             raise UsageError(f"{fault} {suggest(name, raw)}")
-        if not 0 <= error < np.inf:
+        if isinstance(error, str) or not 0 <= error < np.inf:
             raise UsageError(f"The error stated for column '{name}' is {error!r}; it must be zero or more, and finite.")
     if relative is not None and not 0 <= relative < np.inf:
         raise UsageError(f"relative={relative!r}: a relative error is zero or more, and finite.")

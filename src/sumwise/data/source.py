@@ -106,7 +106,12 @@ def _open(name: str, data: Any, decimal: bool | None) -> Source:
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
         try:
             return _arrow(name, pa.table(data), bool(decimal))
-        except (pa.ArrowException, TypeError) as error:
+        except pa.ArrowException as error:
+            fault = f"Site '{name}': Arrow cannot read this {type(data).__name__}: {error}."
+            raise UsageError(
+                f"{fault} Convert columns of rare types first, 128-bit integers to decimals say."
+            ) from error
+        except TypeError as error:
             raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.") from error
     if isinstance(data, (str, os.PathLike)):
         return _files(name, _paths(name, os.fspath(data)), decimal)
@@ -122,11 +127,17 @@ def _frame(name: str, frame: pd.DataFrame, decimal: bool) -> Source:
     by_name = {str(column): column for column in frame.columns}
 
     def convert(column: str) -> Values:
+        series = frame[by_name[column]]
         try:
-            return from_pandas(frame[by_name[column]])
-        except pa.ArrowException as error:
-            fault = f"Site '{name}': the values of column '{column}' have no common type ({error})."
-            raise DataError(f"{fault} Make them all numbers or all texts.") from error
+            return from_pandas(series)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            found = list(dict.fromkeys(type(value).__name__ for value in series.dropna()))
+            fault = f"Site '{name}': the values of column '{column}' " + (
+                f"have no common type ({', '.join(found[:4])}{', ..' if len(found) > 4 else ''})"
+                if len(found) > 1
+                else f"are of type {''.join(found)}, which has no place in a model"
+            )
+            raise DataError(f"{fault}. Make them all numbers or all texts.") from error
 
     def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
         return {column: convert(column) for column in columns}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sumwise.data.checks import (
+    IN_A_FIT,
     check_columns_finite,
     check_has_rows,
     check_missing_option,
@@ -36,8 +37,13 @@ class Table:
     exact: bool
 
 
-def complete_table(contract: Contract, source: Source, missing: str, names: Sequence[str], *, exact: bool) -> Table:
-    """The columns `names` without incomplete rows.  exact: whether decimals are of use, where the source has them."""
+def complete_table(
+    contract: Contract, source: Source, missing: str, names: Sequence[str], *, exact: bool, remedy: str = IN_A_FIT
+) -> Table:
+    """The columns `names` without incomplete rows.
+
+    exact: whether decimals are of use, where the source has them.   remedy: see refuse_missing.
+    """
     check_missing_option(missing)
     kinds = contract.kinds()
     numbers = {name for name, kind in kinds.items() if kind == "number"}
@@ -54,7 +60,7 @@ def complete_table(contract: Contract, source: Source, missing: str, names: Sequ
         check_columns_finite(source.name, columns, None)
         return Table(source.name, columns, n, None, 0, exact)
     if missing == "error":
-        refuse_missing({source.name: counts})
+        refuse_missing({source.name: counts}, remedy)
     if not keep.any():
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise SiteError(

@@ -6,6 +6,7 @@ parsed exactly, as 0.1 is no float.
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import pyarrow.csv as pacsv
 
 from sumwise.data.values import Values, decimal_from_arrow, from_arrow
 from sumwise.errors import SiteError
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,25 @@ class TextFile:
 def comma_separated(name: str, path: str) -> TextFile:
     """A CSV file of site `name`.  Raises SiteError if it is none."""
     try:
+        with open(path, "rb") as file:
+            if (start := file.read(2)) in _UTF16 or b"\0" in start:
+                raise SiteError(f"Site '{name}': {path} is in UTF-16, not in UTF-8. Convert it.")
         with pacsv.open_csv(path) as reader:
             return TextFile(path, tuple(reader.schema.names))
+    except UnicodeDecodeError as error:
+        raise SiteError(f"Site '{name}': {path} is not in UTF-8 ({error}). Convert it.") from error
     except pa.ArrowInvalid as error:
-        raise SiteError(f"Site '{name}': {path} cannot be read as CSV: {error}.") from error
+        raise SiteError(f"Site '{name}': {path} cannot be read as CSV: {_with_row(path, error)}.") from error
+
+
+def _with_row(path: str, error: Exception) -> str:
+    """pyarrow's message, with the row if it has one: only when it reads without threads does it count rows."""
+    try:
+        pacsv.read_csv(path, read_options=pacsv.ReadOptions(use_threads=False))
+    except pa.ArrowInvalid as told:
+        counted = " (rows counted from 1, with the line of names)" if "Row #" in str(told) else ""
+        return f"{told}{counted}"
+    return str(error)
 
 
 def space_separated(name: str, path: str) -> TextFile:
@@ -102,8 +120,9 @@ def _tables(name: str, files: Sequence[TextFile], columns: list[str], as_text: s
     try:
         return [file.read(options) for file in files]
     except pa.ArrowInvalid as error:
-        kind = "CSV" if files[0].content is None else "text"
-        raise SiteError(f"Site '{name}': a {kind} file cannot be read: {error}.") from error
+        first = files[0]
+        kind, why = ("text", str(error)) if first.content is not None else ("CSV", _with_row(first.path, error))
+        raise SiteError(f"Site '{name}': a {kind} file cannot be read: {why}.") from error
 
 
 def _is_text_or_null(kind: Any) -> bool:

@@ -122,7 +122,7 @@ def all_finite(values: np.ndarray) -> bool:
 def from_pandas(series: pd.Series[Any]) -> Values:
     """A column of a pandas frame.  Numbers are not copied.
 
-    Raises pyarrow.ArrowException for an object column whose values have no common type.
+    Raises pyarrow.ArrowException, OverflowError, TypeError or ValueError for values without a type that they share.
     """
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -132,6 +132,8 @@ def from_pandas(series: pd.Series[Any]) -> Values:
         return Values("number", str(dtype), series.to_numpy())
     if isinstance(dtype, np.dtype) and dtype.kind == "b":
         return Values("boolean", "bool", series.to_numpy())
+    if isinstance(dtype, pd.SparseDtype):
+        return from_pandas(pd.Series(series.to_numpy(), index=series.index, dtype=dtype.subtype))
     if isinstance(dtype, np.dtype) and dtype.kind == "O" and (read := from_decimal_objects(series)):
         return Values("number", "decimal", read[1], exact=read[0])
     array = pa.array(series, from_pandas=True)

@@ -33,7 +33,8 @@ def parse_weights(text: object) -> Weights | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        fault = f"weights is a text, the name of a column or an expression such as '1/v', not of type {type(text).__name__}."
+        kind = type(text).__name__
+        fault = f"weights is a text, the name of a column or an expression such as '1/v', not of type {kind}."
         raise UsageError(f"{fault} Put the numbers into a column of the data and name it.")
     text = "".join(" " if character.isspace() else character for character in text)
     tokens = tokenize(text)

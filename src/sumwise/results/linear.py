@@ -271,7 +271,7 @@ class LinearFit(Fit):
             "aic",
             "bic",
         )
-        values = {name: _or_infinite(self, name) for name in names}
+        values: dict[str, Any] = {name: _or_infinite(self, name) for name in names}
         values |= {"statistic": self.fstat.value, "p_value": self.fstat.p, "condition": self.condition.kappa}
         values |= {"sites": len(self.site_records), "rounds": len(self.round_records), "verdict": self.verdict.code}
         return pd.DataFrame([values])

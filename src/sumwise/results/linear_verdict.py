@@ -41,7 +41,10 @@ def _rank_deficient(fit: LinearFit) -> str:
     one = len(equal) == 1
     who = "One column that earlier ones explain is" if one else f"{len(equal)} columns that earlier ones explain are"
     its = "Its coefficient is" if one else "Their coefficients are"
-    return f"{who} left out: in every row, exactly, {shown}. {its} not defined; predictions are unaffected while that relation holds."
+    return (
+        f"{who} left out: in every row, exactly, {shown}. {its} not defined; predictions are unaffected while that "
+        f"relation holds."
+    )
 
 
 def _saturated(fit: LinearFit) -> str:

@@ -151,7 +151,7 @@ def test_rows_without_a_weight_are_missing_rows():
         ("(w", UsageError, "never closed"),
         ("__import__('os')", UsageError, "Unknown function"),
         ("cbind(w, k)", UsageError, "can only be the whole response"),
-        ([1.0, 2.0], UsageError, "weights is a text, .* not a list. Put the numbers into a column"),
+        ([1.0, 2.0], UsageError, "weights is a text, .* not of type list. Put the numbers into a column"),
     ],
 )
 def test_weights_that_make_no_sense_are_refused(text, error, words):

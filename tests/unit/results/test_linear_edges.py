@@ -75,7 +75,7 @@ def test_a_fit_with_a_field_missing_is_refused_by_name() -> None:
 
 
 def test_a_fit_cannot_be_written_into_nowhere() -> None:
-    with pytest.raises(UsageError, match="cannot write a fit to '/nope/x.json'"):
+    with pytest.raises(UsageError, match=r"cannot write a fit to '/nope/x.json'"):
         sw.fit("y ~ x", LINE).to_json("/nope/x.json")
 
 
