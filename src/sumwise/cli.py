@@ -81,7 +81,7 @@ def _nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 )
 @click.option("--pool", is_flag=True, help="Read all files as one table, instead of one site a file.")
 @click.option("--threads", type=int, help="Threads at most; the result does not depend on it.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the whole fit to this file.")
+@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
 def fit(
     formula: str,
     data: tuple[str, ...],
@@ -92,13 +92,13 @@ def fit(
     missing: str,
     pool: bool,
     threads: int | None,
-    json_path: Path | None,
+    json_path: str | None,
 ) -> None:
     """Fit FORMULA to DATA: CSV, Parquet or text files.  Several files are several sites, each named after its
     file.
     """
-    if json_path is not None and not json_path.parent.is_dir():
-        raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}; make it first")
+    if json_path is not None:
+        _check_writable(json_path)
     result = sumwise.fit(
         formula,
         list(data) if pool else _sites(data),
@@ -112,7 +112,23 @@ def fit(
     click.echo(result.summary())
     if json_path is not None:
         result.to_json(json_path)
-        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json({str(json_path)!r}).")
+        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json({json_path!r}).")
+
+
+def _check_writable(name: str) -> None:
+    """Raises UsageError for a path that cannot be written, so that no fit is lost to it."""
+    path = Path(name)
+    if not name or path.is_dir():
+        raise UsageError(f"--json {name!r}: {'is a folder' if name else 'names no file'}; name a file to write")
+    if not path.parent.is_dir():
+        raise UsageError(f"--json {name}: there is no folder {path.parent}; make it first")
+    there = path.exists()
+    try:
+        path.open("a").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"--json {name}: cannot be written: {error.strerror}") from error
 
 
 def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:

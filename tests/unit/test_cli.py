@@ -1,6 +1,8 @@
 """The command line as a user types it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,31 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_fit(tmp_path: Path)
     code, out, err = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--json", tmp_path / "no" / "fit.json")
     assert (code, out) == (2, "")
     assert "there is no folder" in err
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [(".", "is a folder"), ("", "names no file"), ("/proc/a.json", "cannot be written")]
+)
+def test_what_is_no_file_to_write_is_refused_before_the_fit(target: str, words: str) -> None:
+    code, out, err = run("fit", *BINOMIAL, CBPP, path("cbpp"), "--json", target)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_the_check_of_a_path_leaves_no_file_behind_a_failed_fit(tmp_path: Path) -> None:
+    target, kept = tmp_path / "new.json", tmp_path / "kept.json"
+    kept.write_text("mine")
+    for file in (target, kept):
+        assert run("fit", "incidence ~ nothing", path("cbpp"), "--json", file)[0] == 2
+    assert not target.exists()
+    assert kept.read_text() == "mine"
+
+
+def test_help_does_not_wait_for_numerics() -> None:
+    heavy = "{'numpy', 'pandas', 'pyarrow', 'scipy', 'flint', 'formulaic'}"
+    code = f"import sys, sumwise.cli; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
-from formulaic import Formula, model_matrix
 
 Level = str | int | float | bool
 INTERCEPT = "(Intercept)"
@@ -38,6 +37,8 @@ def expand(fixed: str, is_factor: tuple[bool, ...]) -> tuple[Product, ...]:
     fixed: algebra over the stand-ins v0, v1, ..; is_factor[i]: whether vi has levels.   Parts stand in the
     order in which variables first appear in the formula, as in R, so `b:a` after `a + b` is called `a:b`.
     """
+    from formulaic import model_matrix  # a third of a second, which reading a fit need not pay
+
     # two levels are enough: how many there are changes the number of columns, not the structure
     table = pd.DataFrame(
         {f"v{i}": pd.Categorical(["a", "b"]) if factor else [1.0, 2.0] for i, factor in enumerate(is_factor)},
@@ -57,6 +58,8 @@ def terms_of(fixed: str) -> tuple[frozenset[int], ...]:
 
     A term may make several products: after the intercept, a:b without a stands for b and a:b.
     """
+    from formulaic import Formula
+
     return tuple(
         frozenset(int(str(factor)[1:]) for factor in term.factors if str(factor) != "1") for term in Formula(fixed)
     )
