@@ -5,6 +5,7 @@ from sumwise.data.decimals import Decimals
 from sumwise.data.design import DesignBlock, Rows, build, check_groups_disjoint, rows
 from sumwise.data.formula import Bar, Formula, parse
 from sumwise.data.precision import InputErrors, input_errors
+from sumwise.data.sampling import Moving
 from sumwise.data.source import Source, open_sites
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DesignBlock",
     "Formula",
     "InputErrors",
+    "Moving",
     "Rows",
     "Source",
     "agree",

@@ -74,12 +74,29 @@ def input_errors(
     calculate with; and what `build` raises for the rows.
     """
     check_response_form(formula, "gaussian")
+    names = list(used_columns(formula, parse_weights(contract.weights)))
+    tables = [complete_table(contract, source, missing, names, exact=False) for source in sources.values()]
+    moves, in_full = moves_of(formula, contract, tables, stated=stated, relative=relative)
+    found = {name: 0.0 if name in in_full else move.absolute or move.relative for name, move in moves.items()}
+    moves = {name: move for name, move in moves.items() if move != Move()}
+    sites = [list(_Site(formula, contract, table, moves).sums()) for table in tables]
+    *x, y = (_rounded(of_column) for of_column in zip(*sites, strict=True))
+    return InputErrors(np.array(x, dtype=np.float64), y, found, in_full)
+
+
+def moves_of(
+    formula: Formula,
+    contract: Contract,
+    tables: Sequence[Table],
+    *,
+    stated: Mapping[str, float] | None,
+    relative: float | None,
+) -> tuple[dict[str, Move], tuple[str, ...]]:
+    """How far each number column of the data may be off, and which need all digits of a float; see `input_errors`."""
     kinds = contract.kinds()
     raw = [name for name in kinds if kinds[name] == "number" and name in calculated(formula, None)]
     stated = dict(stated or {})
     _check_stated(stated, relative, raw)
-    names = list(used_columns(formula, parse_weights(contract.weights)))
-    tables = [complete_table(contract, source, missing, names, exact=False) for source in sources.values()]
     moves: dict[str, Move] = {}
     in_full: list[str] = []
     for name in raw:
@@ -92,11 +109,7 @@ def input_errors(
         else:
             moves[name] = Move(relative=LAST_PLACE)
             in_full.append(name)
-    found = {name: 0.0 if name in in_full else move.absolute or move.relative for name, move in moves.items()}
-    moves = {name: move for name, move in moves.items() if move != Move()}
-    sites = [list(_Site(formula, contract, table, moves).sums()) for table in tables]
-    *x, y = (_rounded(of_column) for of_column in zip(*sites, strict=True))
-    return InputErrors(np.array(x, dtype=np.float64), y, found, tuple(in_full))
+    return moves, tuple(in_full)
 
 
 def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequence[str]) -> None:
@@ -104,7 +117,7 @@ def _check_stated(stated: Mapping[str, float], relative: float | None, raw: Sequ
         if name not in raw:
             fault = f"An error is stated for '{name}', which is no number column that the formula calculates with."
             raise UsageError(f"{fault} {suggest(name, raw)}")
-        if isinstance(error, str) or not 0 <= error < np.inf:
+        if not isinstance(error, (int, float, np.number)) or not 0 <= error < np.inf:
             raise UsageError(f"The error stated for column '{name}' is {error!r}; it must be zero or more, and finite.")
     if relative is not None and not 0 <= relative < np.inf:
         raise UsageError(f"relative={relative!r}: a relative error is zero or more, and finite.")

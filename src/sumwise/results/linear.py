@@ -237,15 +237,25 @@ class LinearFit(Fit):
             raise UsageError(f"anova compares with another linear fit, not with {other!r:.50}")
         return compare(self, other)
 
-    def digits(self, data: Any = None, inputs: str | float | Mapping[str, float] = "printed") -> pd.DataFrame:
+    def digits(
+        self,
+        data: Any = None,
+        inputs: str | float | Mapping[str, float] = "printed",
+        samples: int = 0,
+        seed: int = 0,
+    ) -> pd.DataFrame:
         """How many digits the inputs support, by term: estimate; computed, digits that are right for the inputs as they
         are (all 16 of a float64); data_limited, digits that survive the worst errors within `inputs`, to first order.
 
         inputs: "printed": each number is good to half a unit of the last decimal that its column shows, and whole
         numbers are exact; a number r: to relative error r; {column: e}: to the absolute error e, other columns as
-        printed.  The last two need `data`, the table that was fitted.   Raises UsageError for weighted fits.
+        printed.  The last two need `data`, the table that was fitted.   samples: how many times to move every number
+        uniformly within its error and to refit exactly; adds sampled_worst and sampled_95, digits that survive the
+        worst and all but 5% of the refits, and needs `data` too.   seed: of the moves.
+
+        Raises DataError if this is not the table that was fitted, UsageError for what is no error.
         """
-        return linear_digits.digits(self, data, inputs)
+        return linear_digits.digits(self, data, inputs, samples, seed)
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: term, estimate, std_error, statistic, p_value, lower, upper."""
