@@ -142,12 +142,12 @@ def measure(name: str, problem: Problem) -> Record:
     solve(*Problem(200, 3, problem.kind).make())
     X, y = problem.make()
     rest = resident_from_now_on()
-    seconds = []
+    seconds, peak = [], None
     for _ in range(REPEATS if problem.n <= 1_000_000 else 1):
         began = time.perf_counter()
         solve(X, y)
         seconds.append(time.perf_counter() - began)
-    peak = kilobytes("VmHWM")
+        peak = kilobytes("VmHWM") if peak is None else peak  # of one call: later ones may find its garbage
     growth = None if rest is None or peak is None else 1024 * (peak - rest) / (X.nbytes + y.nbytes)
     return {"seconds": statistics.median(seconds), "growth": growth}
 
