@@ -22,8 +22,9 @@ Examples:
       factors, interactions, transforms and weights; two sites; the whole result kept as JSON
   sumwise fit "y ~ x + (1 | clinic)" visits.csv --family binomial
       logistic regression with a random intercept for each clinic
-  sumwise fit "cbind(ill, size - ill) ~ factor(period) + (1 | herd)" herd-*.csv --family binomial
-      counts out of totals; each file is a site, and only exact sums are added up
+  sumwise fit "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)" sumwise-demo/herds/*.csv \\
+      --family binomial
+      counts out of totals, in the files of the demo; each is a site, and only exact sums are added up
 """
 
 

@@ -1,14 +1,18 @@
 """The documents say what the program does."""
 
 import contextlib
+import glob
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import sumwise as sw
+from sumwise.cli import main
 from sumwise.data import parse
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,19 @@ def test_the_readme_shows_what_its_examples_print() -> None:
     for example, expected in zip(code, shown, strict=True):
         exec(example, names)
         assert noise.sub("", str(names["fit"])) == noise.sub("", expected)
+
+
+def test_a_literal_reader_of_the_readme_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks of Python and all calls of the command, in order, in one folder."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, code in re.findall(r"```(python|sh)\n(.*?)```", README, re.DOTALL):
+        if kind == "python":
+            exec(code, names)
+            continue
+        for line in (line for line in code.splitlines() if line.startswith("sumwise ")):
+            words = [found for word in shlex.split(line)[1:] for found in (sorted(glob.glob(word)) or [word])]
+            assert CliRunner().invoke(main, words).exit_code == 0, line
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorials").glob("*.md")), ids=lambda page: page.stem)
