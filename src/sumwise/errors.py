@@ -30,3 +30,14 @@ class PolicyRefusal(SumwiseError, PermissionError):  # noqa: N818  (a refusal is
     """A site declines to answer because the answer would disclose too much.  Names rule, figure and
     threshold.
     """
+
+
+class ProtocolError(SumwiseError, ValueError):
+    """A message that this version does not understand or trust: nothing of it was used.  Raised for values that no
+    message can carry, too.  reason: what is wrong; offset: the byte where the reader found it, if there is one.
+    """
+
+    def __init__(self, reason: str, offset: int | None = None) -> None:
+        super().__init__(reason if offset is None else f"at byte {offset}: {reason}")
+        self.reason = reason
+        self.offset = offset
