@@ -1,0 +1,301 @@
+"""What the disclosure policy judges: figures of a site's rows, of a question, and of what was asked before.
+
+Facts are computed where the rows lie and never leave: they are more telling than any sum.  policy.py compares them
+with thresholds.
+
+The effective count of numbers a_1..a_n is (sum |a|)^2 / sum a^2: n where all are alike, k where k of them are alike
+and the rest vanish, and near 1 where a single one outweighs all others, however many others there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.maths.columns import Column, cross_products, times
+from sumwise.maths.least_squares import LeastSquares
+from sumwise.models import glmm_site, linear
+from sumwise.models.glmm_messages import MomentsQuestion, Question
+
+Floats = NDArray[np.float64]
+
+BLOCK = 1 << 14
+"""Rows handled at a time where each needs as many numbers as there are columns."""
+
+MOST_GAPS = 100
+"""Gaps between digits are looked for among so many rows of finest digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesignFacts:
+    """One site's rows for one model.
+
+    rows: of positive weight; parameters: how many the model estimates; groups, smallest_group: their number and the
+    rows of the smallest, None without grouping.
+    effective: the effective count of each column by name, the response among them; cells: by names of two columns, the
+    fewest rows that share one value of each, None where no two columns have cells; leverage: the largest (`leverage`);
+    digit_gaps: `digit_gaps` of all columns, the largest at each place.
+    """
+
+    rows: int
+    parameters: int
+    groups: int | None
+    smallest_group: int | None
+    effective: dict[str, float]
+    cells: dict[tuple[str, str], float]
+    leverage: float
+    digit_gaps: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFacts:
+    """What a question makes of the rows, through the weights w that it gives them.
+
+    rows: of the site; concentration: effective count of the weights; effective: of each weighted column, by name;
+    eta_range: largest less smallest linear predictor, 0 where the question has none.
+    """
+
+    rows: int
+    concentration: float
+    effective: dict[str, float]
+    eta_range: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a study asks of this site.  data: hash of the data version; rows: a bit for each row of it that takes part
+    (`row_set`); sites: names of all sites in the sum; model: hash of formula, family and options.
+    """
+
+    data: bytes
+    rows: int
+    sites: frozenset[str]
+    model: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """Where the study stands.
+
+    round: number of the question, from 1; received, expected: the question as it came, and as it follows from the
+    earlier totals, both encoded; request, earlier: what is asked now, and all that was answered before, of any study.
+    joint_leverage: the largest leverage in the columns of all models, this and earlier ones, over the same data
+    version, taken together; nan where it was not or could not be measured, which is refused once there is another
+    model.
+    """
+
+    round: int
+    received: bytes
+    expected: bytes
+    request: Request
+    earlier: tuple[Request, ...]
+    joint_leverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a policy judges before an answer leaves."""
+
+    design: DesignFacts
+    question: QuestionFacts
+    study: StudyFacts
+
+
+def row_set(places: NDArray[np.int64]) -> int:
+    """Rows as bits: bit k is set if k is among `places` (n,), counted from 0."""
+    if not len(places):
+        return 0
+    member = np.zeros(int(places.max()) + 1, dtype=np.uint8)
+    member[places] = 1
+    return int.from_bytes(np.packbits(member, bitorder="little").tobytes(), "little")
+
+
+def linear_design(rows: linear.Rows) -> DesignFacts:
+    """Facts of a regression.  The response, less its offset, is one more column of the cross-products, so it is
+    judged like one.
+    """
+    weights = _weights(rows)
+    response = rows.y if rows.offset is None else rows.y - rows.offset
+    names, values = [*rows.columns, "the response"], [*rows.x, response]
+    return DesignFacts(
+        rows=int(np.count_nonzero(weights)),
+        parameters=len(rows.x),
+        groups=None,
+        smallest_group=None,
+        effective=_by_name(names, [effective(v, weights) for v in values]),
+        cells=_cells([(name, _levels(v)) for name, v in zip(names, values, strict=True)], weights > 0),
+        leverage=leverage(spanned(rows), rows.weights),
+        digit_gaps=_largest([digit_gaps(v) for v in values]),
+    )
+
+
+def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
+    """Facts of a mixed model of successes in trials.  Sums hold X'y, so successes, and failures, are counted as well:
+    a single one of either leaves the row of its person in X'y.
+    """
+    outcomes = [("successes", rows.y), ("failures", rows.size - rows.y)]
+    sides = {name: effective_count(values) for name, values in outcomes}
+    levels = [(name, _levels(x)) for name, x in zip(rows.columns, rows.x, strict=True)]
+    per_group = np.bincount(rows.group, minlength=len(rows.groups))
+    return DesignFacts(
+        rows=len(rows.y),
+        parameters=len(rows.x) + 1,
+        groups=len(rows.groups),
+        smallest_group=int(per_group.min(initial=len(rows.y))),
+        effective=_by_name(rows.columns, [effective(x, rows.size) for x in rows.x]) | sides,
+        cells=_cells([*levels, ("the response", [values for _, values in outcomes])], rows.size > 0),
+        leverage=leverage([Column((x,)) for x in rows.x], rows.size),
+        digit_gaps=_largest([digit_gaps(x) for x in rows.x]),
+    )
+
+
+def linear_question(rows: linear.Rows) -> QuestionFacts:
+    """Facts of the only question of a regression, which weights the rows as the study says."""
+    weights = _weights(rows)
+    counts = _by_name(rows.columns, [effective(x, weights) for x in rows.x])
+    return QuestionFacts(int(np.count_nonzero(weights)), effective_count(weights), counts, 0.0)
+
+
+def mixed_question(
+    rows: glmm_site.Rows, question: MomentsQuestion | Question, effect: Floats | None = None
+) -> QuestionFacts:
+    """Facts of a question to a mixed model: w = n p (1 - p) at its parameters, the weights of the information matrix.
+
+    effect (groups,): theta u of each group, at its mode say; zero if left out.
+    """
+    eta = None
+    if isinstance(question, MomentsQuestion):
+        weights, spread = rows.size, 0.0
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            eta = _predictor(rows, question, effect)
+            spread = float(eta.max() - eta.min())
+            small = np.exp(-np.abs(eta))
+            weights = rows.size * small / np.square(1 + small)
+    counts = _by_name(rows.columns, [effective(x, weights) for x in rows.x])
+    return QuestionFacts(len(rows.y), effective_count(weights), counts, spread)
+
+
+def _predictor(rows: glmm_site.Rows, question: Question, effect: Floats | None) -> Floats:
+    eta = np.zeros(len(rows.y)) if rows.offset is None else rows.offset.astype(np.float64)
+    for x, centre, beta in zip(rows.x, question.centre, question.beta, strict=True):
+        eta = eta + (x - centre) * beta
+    return eta if effect is None else eta + effect[rows.group]
+
+
+def spanned(rows: linear.Rows) -> list[Column]:
+    """The columns whose combinations a regression's cross-products give: those of X, and the response less its
+    offset.
+    """
+    columns = [Column.of(x, exact) for x, exact in zip(rows.x, rows.exact, strict=True)]
+    response = Column.of(rows.y, rows.y_exact)
+    return [*columns, response if rows.offset is None else response.moved(-rows.offset)]
+
+
+def effective_count(values: Floats) -> float:
+    """(sum |a|)^2 / sum a^2; inf where all are zero, 0 where one is no finite number."""
+    size = np.abs(values)
+    largest = float(size.max(initial=0.0))
+    if not math.isfinite(largest):
+        return 0.0
+    if largest == 0:
+        return math.inf
+    size = size / largest  # squares neither overflow nor vanish
+    return float(np.sum(size)) ** 2 / float(np.sum(np.square(size)))
+
+
+def effective(x: Floats, weights: Floats) -> float:
+    """Effective count of the terms w (x - c) of a column's sum, c its weighted median.
+
+    Why the median.  A column whose sums single out k rows equals some c in all rows but those k, or nearly so: 0 and
+    1e-9 for 499 rows each, and 1 for one, is such a column, and so is one of random numbers below 1e-9 with a single
+    1.  More than half of the weight then lies at c, or next to it, so that is where the median lies.  The most
+    frequent value misses the second (no number is frequent, or the rare one is, when it comes twice) and sees 998
+    rows that differ; the mean lies off c, where the 998 rows count again: four times as many as there are.   For a
+    column of two values the count is that of the rarer one.   inf for a constant column.
+    """
+    order = np.argsort(x, kind="stable")
+    below = np.cumsum(weights[order])
+    if not (len(x) and math.isfinite(below[-1])):
+        return 0.0
+    centre = x[order[min(int(np.searchsorted(below, below[-1] / 2)), len(x) - 1)]]
+    if below[-1] == 0:
+        return 0.0
+    away = x - centre
+    largest = float(np.abs(away).max())
+    return effective_count(away / largest * weights if largest > 0 else away)
+
+
+def leverage(columns: Sequence[Column], weights: Floats | None) -> float:
+    """The largest share that one row has in the sum of squares of any combination of columns:
+
+        max_i max_v  w_i (x_i'v)^2 / sum_j w_j (x_j'v)^2   =   max_i w_i x_i' (X'WX)^-1 x_i
+
+    1 where some combination is zero but in one row.  From exact cross-products and a root of their inverse in twice
+    the precision, so that columns which differ in the last bit of one row are told apart, as an attacker can.
+    """
+    if not columns or not len(columns[0]):
+        return 0.0
+    gram = cross_products(columns, None if weights is None else Column((weights,)))
+    high, low = (part.T for part in LeastSquares(gram, range(len(columns)), ()).root_pair)
+    if not high.shape[1]:
+        return 0.0
+    most = 0.0
+    for first in range(0, len(columns[0]), BLOCK):
+        some = slice(first, first + BLOCK)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rooted = times([column.rows(some) for column in columns], high, low)
+            if weights is not None:
+                rooted = rooted * np.sqrt(weights[some, None])
+            most = float(np.maximum(most, np.square(rooted).sum(axis=1).max()))  # a nan stays, and is refused
+    return most
+
+
+def digit_gaps(x: Floats) -> tuple[float, ...]:
+    """How much finer, in bits, the last digits of the k rows with the finest ones are than those of all other rows,
+    for k = 1, 2, ...
+
+    Sums are exact.  Where one value is 1e-9 and all others are whole numbers, the digits of sum x z below the point
+    are those of this row's z alone: a near-dummy upside down.
+    """
+    fraction, exponent = np.frexp(x[x != 0])
+    whole = np.abs(np.ldexp(fraction, 53)).astype(np.int64)
+    last = exponent - 53 + np.log2((whole & -whole).astype(np.float64))
+    few = np.sort(last)[: MOST_GAPS + 1]
+    return tuple(np.diff(few).tolist())
+
+
+def _weights(rows: linear.Rows) -> Floats:
+    return np.ones(len(rows.y)) if rows.weights is None else rows.weights
+
+
+def _by_name(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(names, values, strict=True))
+
+
+def _largest(gaps: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """The largest of several lists, place by place."""
+    longest = max(map(len, gaps), default=0)
+    return tuple(max(g[k] for g in gaps if len(g) > k) for k in range(longest))
+
+
+def _levels(x: Floats) -> list[Floats]:
+    """For a column of two values, two indicators (n,); else nothing: it has no cells."""
+    low, high = (float(x.min()), float(x.max())) if len(x) else (0.0, 0.0)
+    if low == high or not np.all((x == low) | (x == high)):
+        return []
+    return [(x == low).astype(np.float64), (x == high).astype(np.float64)]
+
+
+def _cells(parts: Sequence[tuple[str, list[Floats]]], counted: NDArray[np.bool_]) -> dict[tuple[str, str], float]:
+    """The least effective count over the cells of each two columns; empty cells do not count, as they hold nobody."""
+    return {
+        (one, two): min(effective_count((a * b)[counted]) for a in first for b in second)
+        for (one, first), (two, second) in combinations(parts, 2)
+        if first and second
+    }
