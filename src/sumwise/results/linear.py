@@ -37,7 +37,7 @@ class LinearFit(Fit):
     missing, decimal: as asked for; gram: cross-products of
     the p columns of X and the response less its offset, over rows of positive weight; ignored: rows of weight zero;
     log_weights: sum of log w, 0 without weights; input_errors: how far the inputs may be off if they are good to their
-    last printed digit, None for a weighted fit.
+    last printed digit.
     """
 
     missing: str
