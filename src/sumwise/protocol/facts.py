@@ -219,7 +219,7 @@ def effective(x: Floats, weights: Floats) -> float:
     rows that differ; the mean lies off c, where the 998 rows count again: four times as many as there are.   For a
     column of two values the count is that of the rarer one.   inf for a constant column.
     """
-    order = np.argsort(x, kind="stable")
+    order = np.argsort(x)
     below = np.cumsum(weights[order])
     if not (len(x) and math.isfinite(below[-1])):
         return 0.0

@@ -1,0 +1,190 @@
+"""The coordinator of a study as a pure state machine: envelopes in, envelopes out.
+
+It adds up the answers of all sites, never of some; a round closes when every site of the study has answered.  What it
+says depends on what it heard alone, and signatures are deterministic: hearing the same envelopes in the same order
+again it says the same bytes.  So the log of what it heard is all that a restart needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sumwise.errors import DataError, ProtocolError
+from sumwise.loop import Model
+from sumwise.protocol import payloads
+from sumwise.protocol.codec import NO_HASH, digest
+from sumwise.protocol.messages import (
+    COORDINATOR,
+    Abort,
+    Answer,
+    Ask,
+    Finish,
+    Hello,
+    Message,
+    Reason,
+    Refuse,
+    SiteReady,
+    Total,
+    open_envelope,
+    sign,
+)
+from sumwise.protocol.states import Phase, Terms, allowed
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorState:
+    """Where the coordinator stands.
+
+    phase; round: the open one, 0 before the first; model: the model's own state; question: payload of the open one;
+    ready: sites that approved; answers: envelopes of this round, by site; totals: payloads of the closed rounds; seen,
+    sent: sequence numbers of the others and of its own; ended: why there is no result, and whose part failed; fault:
+    the model's own words for it, which stay here.
+    """
+
+    phase: Phase
+    model: Any
+    round: int = 0
+    question: bytes = b""
+    ready: frozenset[str] = frozenset()
+    answers: Mapping[str, bytes] = field(default_factory=dict)
+    totals: tuple[bytes, ...] = ()
+    seen: Mapping[str, int] = field(default_factory=dict)
+    sent: int = 0
+    ended: tuple[str, Reason] | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """terms: of the study; model: whose questions are put (loop.Model); key: the coordinator's."""
+
+    terms: Terms
+    model: Model
+    key: Ed25519PrivateKey
+
+    def start(self) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        """The first state, and the greeting."""
+        return self._say(CoordinatorState(Phase.GATHERING, self.model.start()), Hello, self.terms.software)
+
+    def missing(self, state: CoordinatorState) -> tuple[str, ...]:
+        """The sites that are waited for."""
+        there = state.ready if state.phase is Phase.GATHERING else state.answers
+        waiting = state.phase in (Phase.GATHERING, Phase.ASKING)
+        return tuple(site for site in self.terms.sites if waiting and site not in there)
+
+    def hear(self, state: CoordinatorState, envelope: bytes) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        """The state after an envelope, and what to send.
+
+        Raises ProtocolError, naming the sender where there is one, for an envelope that cannot be trusted, comes twice,
+        too late or out of turn; the state before it stands.
+        """
+        message = open_envelope(envelope, self.terms.keys, self.terms.study, state.seen)
+        if message.sender not in self.terms.sites:
+            raise ProtocolError(f"a message from '{message.sender}', who is no site of this study")
+        allowed(COORDINATOR, state.phase, message)
+        match message:
+            case SiteReady():
+                after, out = self._site_is_ready(state, message)
+            case Answer():
+                after, out = self._answered(state, message, envelope)
+            case Refuse():
+                after, out = self.abort(state, message.sender, Reason.REFUSED)
+            case Abort():
+                after, out = self.abort(state, message.who, message.why)
+            case _:
+                raise AssertionError(f"the table lets {type(message).__name__} through")
+        return replace(after, seen={**state.seen, message.sender: message.sequence}), out
+
+    def abort(
+        self, state: CoordinatorState, who: str, why: Reason, fault: str = ""
+    ) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        """The study ends here: who failed, and why."""
+        ended = replace(state, phase=Phase.ABORTED, ended=(who, why), fault=fault)
+        return self._say(ended, Abort, who, why)
+
+    def _site_is_ready(self, state: CoordinatorState, message: SiteReady) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        if message.software != self.terms.software:
+            raise ProtocolError(
+                f"'{message.sender}' runs Sumwise {message.software}, the study asks for {self.terms.software}: other "
+                f"versions may give other bits"
+            )
+        state = replace(state, ready=state.ready | {message.sender})
+        return self._ask(state) if len(state.ready) == len(self.terms.sites) else (state, ())
+
+    def _ask(self, state: CoordinatorState) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        """The next question, or the end."""
+        question = self.model.ask(state.model)
+        if question is None:
+            return self._say(replace(state, phase=Phase.FINISHED), Finish, result_digest(state.totals))
+        if state.round == self.terms.most_rounds:
+            return self.abort(state, COORDINATOR, Reason.ROUNDS)
+        payload = payloads.encode(question)
+        previous = digest(state.totals[-1]) if state.totals else NO_HASH
+        state = replace(state, phase=Phase.ASKING, round=state.round + 1, question=payload, answers={})
+        return self._say(state, Ask, state.round, payload, previous)
+
+    def _answered(
+        self, state: CoordinatorState, message: Answer, envelope: bytes
+    ) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        site = message.sender
+        if message.round != state.round or message.question != digest(state.question):
+            raise ProtocolError(f"'{site}' answers round {message.round}; the open one is round {state.round}")
+        if site in state.answers:
+            raise ProtocolError(f"'{site}' has answered round {state.round} already")
+        _check_fits(site, state.question, message.summand, {s: self._summand(e) for s, e in state.answers.items()})
+        state = replace(state, answers={**state.answers, site: envelope})
+        return self._close(state) if not self.missing(state) else (state, ())
+
+    def _close(self, state: CoordinatorState) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        """All sites have answered: the exact total, and the model's next step."""
+        summands = (payloads.decode(self._summand(state.answers[site])) for site in self.terms.sites)
+        payload = payloads.encode(reduce(add, summands))
+        answers = tuple((site, digest(state.answers[site])) for site in self.terms.sites)
+        state, said = self._say(replace(state, totals=(*state.totals, payload)), Total, state.round, payload, answers)
+        try:
+            state = replace(state, model=self.model.step(state.model, payloads.decode(payload)))
+        except DataError as error:
+            state, more = self.abort(state, COORDINATOR, Reason.UNFIT, str(error))
+        else:
+            state, more = self._ask(state)
+        return state, (*said, *more)
+
+    def _summand(self, envelope: bytes) -> bytes:
+        answer = open_envelope(envelope, self.terms.keys, self.terms.study)
+        assert isinstance(answer, Answer)
+        return answer.summand
+
+    def _say(
+        self, state: CoordinatorState, kind: type[Message], *fields: Any
+    ) -> tuple[CoordinatorState, tuple[bytes, ...]]:
+        message = kind(self.terms.study, COORDINATOR, state.sent + 1, *fields)
+        return replace(state, sent=state.sent + 1), (sign(message, self.key),)
+
+
+def result_digest(totals: tuple[bytes, ...]) -> bytes:
+    """What the result of a study follows from: the totals of its rounds, in order."""
+    return digest(b"".join(digest(total) for total in totals))
+
+
+def _check_fits(site: str, question: bytes, summand: bytes, others: Mapping[str, bytes]) -> None:
+    """Raises ProtocolError for a summand that is no answer to this question, or does not add to another site's.
+
+    others: summands by site.
+    """
+    asked, answered = payloads.kind_of(question), payloads.kind_of(summand)
+    if asked.answer is not answered.holds:
+        raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name}")
+    found: Any = payloads.decode(summand)
+    for other, theirs in [*others.items()][:1]:
+        try:
+            found + payloads.decode(theirs)
+        except ValueError as error:
+            raise ProtocolError(
+                f"the answers of '{site}' and '{other}' have different columns and do not add up"
+            ) from error
