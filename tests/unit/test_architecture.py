@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "maths": {"kernels"},
     "models": {"maths", "kernels"},
     "loop": set(),
-    "protocol": {"kernels", "maths", "models"},
+    "protocol": {"kernels", "loop", "maths", "models"},
     "engines": {"threads"},
     "data": {"maths", "kernels"},
     "results": {"data", "maths", "models", "kernels", "printing"},
