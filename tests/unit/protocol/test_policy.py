@@ -228,7 +228,7 @@ def test_near_dummies_count_as_the_dummies_they_are():
 
 
 def test_columns_as_studies_have_them_count_most_rows():
-    """Normal: 2/pi of the rows; exponential about its median: 1 / (2 - 2 log 2 + ...) of them; a five-point scale."""
+    """Normal: (E|x|)^2 / E x^2 = 2/pi of the rows; lognormal, and a five-point scale: a good part of them."""
     rng = np.random.default_rng(2)
     assert effective(rng.normal(size=1000), ONES) == pytest.approx(2000 / np.pi, rel=0.05)
     assert effective(rng.lognormal(0, 1, 1000), ONES) > 100
