@@ -8,7 +8,7 @@ come from exact sums.  No split of the rows over sites changes it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -131,13 +131,8 @@ def agree(
         check_some_row_complete(found)
     if weighing:
         _check_some_weight(weighing, tables, keep)
-    undeclared = {name for name in factors - only_in_factor_calls(formula, weighing) if kinds[name] == "text"}
-    for name in sorted(undeclared):
-        refuse_numbers_in_text(name, tables)
     rules = [_rule(name, kind, name in factors, tables, keep) for name, kind in kinds.items()]
-    for rule in rules:
-        if rule.name in undeclared:
-            refuse_names_of_rows(rule.name, len(rule.levels), sum(len(table[rule.name]) for table in tables.values()))
+    _check_undeclared(rules, factors - only_in_factor_calls(formula, weighing), tables)
     atom_levels = _atom_levels(formula, rules)
     products = expand(formula.fixed, tuple(bool(levels) for levels in atom_levels))
     names = design_names(products, [atom.text for atom in formula.atoms], atom_levels)
@@ -248,6 +243,14 @@ def _check_outcomes(formula: Formula, kinds: Mapping[str, str], tables: Tables, 
                 fault += numbers_among(labels)
                 asked = "Least squares needs numbers: convert them, or say which of the texts counts as 1"
             raise misplaced(formula.text, outcome.at, f'{fault} {asked}: ({name} == "{labels[-1]}").')
+
+
+def _check_undeclared(rules: Sequence[ColumnRule], factors: Collection[str], tables: Tables) -> None:
+    """Raises DataError for a text column that is no factor by its looks, and is not called one with factor(x)."""
+    for rule in rules:
+        if rule.name in factors and rule.kind == "text":
+            refuse_numbers_in_text(rule.name, tables)
+            refuse_names_of_rows(rule.name, len(rule.levels), sum(len(table[rule.name]) for table in tables.values()))
 
 
 def _check_unlike(names: Sequence[str]) -> None:
