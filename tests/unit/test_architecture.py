@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "models": {"maths", "kernels"},
     "loop": set(),
     "protocol": {"kernels", "loop", "maths", "models"},
-    "engines": {"threads"},
+    "engines": {"protocol", "threads"},
     "data": {"maths", "kernels"},
     "results": {"data", "maths", "models", "kernels", "printing"},
     "datasets": set(),

@@ -1,0 +1,174 @@
+"""Studies through files: real processes killed and started again, files that are lost, cut, changed or moved."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve, write_whole
+from sumwise.errors import ProtocolError, SiteError
+from sumwise.protocol.coordinator import CoordinatorState
+from sumwise.protocol.messages import COORDINATOR
+from sumwise.protocol.states import Phase
+from tests.unit.protocol.studies import Study, herds, study
+
+NAMES = (COORDINATOR, "site 0", "site 1", "site 2")
+
+
+def never(_names: tuple[str, ...]) -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def expected() -> CoordinatorState:
+    """The same study in memory."""
+    model, rows, _ = herds()
+    found, greeting = study(model, rows)
+    found.tell(greeting)
+    return found.state
+
+
+def fresh() -> Study:
+    model, rows, _ = herds()
+    found, _ = study(model, rows)
+    return found
+
+
+def step(where: Path, name: str) -> None:
+    """One part does what it can, then stops as a person would stop it."""
+    found, mailbox = fresh(), Mailbox(where / "shared")
+    try:
+        if name == COORDINATOR:
+            coordinate(found.coordinator, mailbox, never)
+        else:
+            serve(found.agents[name], mailbox, LedgerFile(where / f"{name}.ledger"), never)
+    except SiteError as stopped:
+        assert "run again" in str(stopped)
+
+
+def go_on(where: Path) -> CoordinatorState:
+    """All parts in turn, each started anew every time, until the study has ended."""
+    for _ in range(40):
+        for name in NAMES:
+            step(where, name)
+        found = fresh()
+        try:
+            return coordinate(found.coordinator, Mailbox(where / "shared"), never)
+        except SiteError:
+            continue
+    raise AssertionError("the study did not end")
+
+
+def test_parts_that_start_anew_at_every_message_reach_the_same_bits(tmp_path: Path, expected: CoordinatorState) -> None:
+    state = go_on(tmp_path)
+    assert state.phase is Phase.FINISHED
+    assert state.totals == expected.totals
+
+
+def start(where: Path, name: str, die: int = 0) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.unit.engines.part", str(where), name, *([str(die)] if die else [])]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize(
+    ("name", "die"),
+    [(COORDINATOR, 1), (COORDINATOR, -2), (COORDINATOR, 3), ("site 1", 1), ("site 1", -2), ("site 1", 2)],
+)
+def test_a_process_killed_while_it_writes_is_started_again(
+    name: str, die: int, tmp_path: Path, expected: CoordinatorState
+) -> None:
+    """Killed just before (negative) or just after its file number `die` is there: the same bits in the end."""
+    running = [start(tmp_path, other, die if other == name else 0) for other in NAMES]
+    killed = running[NAMES.index(name)]
+    assert killed.wait(60) == -signal.SIGKILL
+    again = start(tmp_path, name)
+    for process in [*running, again]:
+        if process is not killed:
+            assert process.wait(60) == 0, process.stderr and process.stderr.read().decode()[-500:]
+        assert process.stderr is not None
+        process.stderr.close()
+    assert (tmp_path / "result").read_bytes() == b"".join(expected.totals)
+
+
+def ready(where: Path) -> None:
+    """Every site has approved and answered round 1 but site 2."""
+    for name in (COORDINATOR, "site 0", "site 1", "site 2", COORDINATOR, "site 0", "site 1"):
+        step(where, name)
+
+
+def test_a_missing_site_is_named_and_no_partial_sum_is_made(tmp_path: Path) -> None:
+    ready(tmp_path)
+    with pytest.raises(SiteError, match="round 1 is open: no answer from 'site 2'"):
+        coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
+    assert Mailbox(tmp_path / "shared").read(COORDINATOR, 3) is None
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "of another site", "an older one"])
+def test_a_file_that_cannot_be_trusted_is_named_and_can_be_sent_again(
+    how: str, tmp_path: Path, expected: CoordinatorState
+) -> None:
+    ready(tmp_path)
+    step(tmp_path, "site 2")
+    path = Mailbox(tmp_path / "shared").path("site 2", 2)
+    good = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": good[:-10],
+            "flipped": good[:100] + bytes([good[100] ^ 1]) + good[101:],
+            "of another site": Mailbox(tmp_path / "shared").path("site 1", 2).read_bytes(),
+            "an older one": Mailbox(tmp_path / "shared").path("site 2", 1).read_bytes(),
+        }[how]
+    )
+    with pytest.raises(SiteError, match="Nothing of it was used, and the study stands; ask 'site 2' to send this file"):
+        coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
+    path.write_bytes(good)
+    assert go_on(tmp_path).totals == expected.totals
+
+
+def test_a_folder_of_another_run_is_not_overwritten(tmp_path: Path) -> None:
+    write_whole(Mailbox(tmp_path / "shared").path(COORDINATOR, 1), b"something else")
+    with pytest.raises(SiteError, match="another run of the study.*Nothing was overwritten"):
+        coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
+
+
+def test_the_ledger_holds_every_answer_that_left(tmp_path: Path, expected: CoordinatorState) -> None:
+    go_on(tmp_path)
+    book, mailbox = LedgerFile(tmp_path / "site 1.ledger"), Mailbox(tmp_path / "shared")
+    assert [entry.payload for entry in book.entries] == [
+        mailbox.read("site 1", number) for number in range(2, expected.round + 2)
+    ]
+
+
+def test_a_ledger_that_was_changed_is_refused_and_one_torn_by_a_crash_goes_on(
+    tmp_path: Path, expected: CoordinatorState
+) -> None:
+    ready(tmp_path)
+    path = tmp_path / "site 1.ledger"
+    good = path.read_bytes()
+    path.write_bytes(good[:60] + bytes([good[60] ^ 1]) + good[61:])
+    with pytest.raises(ProtocolError, match="ledger entry 1"):
+        LedgerFile(path)
+    path.write_bytes(good + good[:25])
+    assert go_on(tmp_path).totals == expected.totals
+
+
+def test_a_full_disk_under_the_ledger_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry cannot be written: no answer is in the folder, and the study goes on when there is room again."""
+    for name in (COORDINATOR, "site 0", "site 1", "site 2", COORDINATOR):
+        step(tmp_path, name)
+    book = LedgerFile(tmp_path / "site 0.ledger")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sumwise.engines.folder.os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            serve(fresh().agents["site 0"], Mailbox(tmp_path / "shared"), book, never)
+    assert Mailbox(tmp_path / "shared").read("site 0", 2) is None
+    assert (tmp_path / "site 0.ledger").read_bytes() == b""
+    assert go_on(tmp_path).phase is Phase.FINISHED
