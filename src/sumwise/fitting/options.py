@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sumwise.errors import UsageError
+from sumwise.threads import check_threads
 
 FAMILIES = ("gaussian", "binomial")
 
@@ -26,9 +25,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise UsageError(f"family={self.family!r} is not available; available: {', '.join(map(repr, FAMILIES))}")
-        whole = isinstance(self.threads, (int, np.integer)) and not isinstance(self.threads, bool)
-        if self.threads is not None and (not whole or self.threads < 1):
-            raise UsageError(f"threads={self.threads!r}: a whole number from 1")
+        check_threads(self.threads)
         if self.weights is not None and not isinstance(self.weights, str):
             raise UsageError(
                 f'weights are a column of the data, named by a text, or an expression of columns such as "1 / sd^2"; '
