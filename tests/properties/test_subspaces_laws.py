@@ -125,7 +125,7 @@ def test_a_null_space_is_exact_gram_schmidt_rounded_once(family, seed):
 @settings(max_examples=20, deadline=None)
 def test_the_four_subspaces_are_orthogonal_complements(family, seed):
     A = family(np.random.default_rng(seed))
-    four = subspaces.fundamental_subspaces(A)
+    four = subspaces.Subspaces(A)
     for one, other in ((four.column_space, four.left_null_space), (four.row_space, four.null_space)):
         Q = np.hstack([one, other])
         assert Q.shape[0] == Q.shape[1]

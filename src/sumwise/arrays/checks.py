@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.arrays import reading
+from sumwise.arrays.words import counted
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.columns import Column, places_shown
 
@@ -78,19 +79,20 @@ def vector(values: Any, name: str, decimal: bool | None = None) -> Table:
     return table
 
 
-def weights(values: Any, decimal: bool | None = None) -> Column:
-    """Weights (n,), none negative and not all zero."""
+def weights(values: Any, decimal: bool | None = None, some: bool = True) -> Column:
+    """Weights (n,), none negative and, with `some`, not all zero."""
     column = vector(values, "weights", decimal).columns[0]
     size = column.rounded()
     if (size < 0).any():
         bad = size < 0
-        first = int(np.argmax(bad))
+        first, many = int(np.argmax(bad)), int(bad.sum())
         raise DataError(
-            f"weights: {int(bad.sum())} of {len(bad)} are negative, the first in row {first + 1} (counted from 1) with "
-            f"value {size[first]:g}. A weight is zero or more; zero leaves the row out."
+            f"weights: {many} of {len(bad)} {'is' if many == 1 else 'are'} negative, the first in row {first + 1} "
+            f"(counted from 1) with value {size[first]:g}. A weight is zero or more; zero leaves the row out."
         )
-    if not size.any():
-        raise DataError(f"weights: all {len(size)} are zero, which leaves no row to fit. Give some row a weight.")
+    if some and not size.any():
+        all_ = f"all {len(size)} are" if len(size) > 1 else "the only one is"
+        raise DataError(f"weights: {all_} zero, which leaves no row to fit. Give some row a weight.")
     return column
 
 
@@ -118,6 +120,21 @@ def check_memory(unknowns: int, available: int | None = None) -> None:
         )
 
 
+def check_square(shape: tuple[int, ...], available: int | None = None) -> None:
+    """Raises DataError where the projections of a matrix (n, p), n x n and p x p, would not fit into memory.
+
+    Each of their numbers takes about 400 bytes while it is worked out.
+    """
+    side = max(shape)
+    need, free = 400 * side**2, _free_memory() if available is None else available
+    if side > FEW and need > free:
+        raise DataError(
+            f"A has shape {shape}: its projection would have {side:,} x {side:,} numbers, which takes about "
+            f"{need / 2**30:.0f} GiB of memory; {free / 2**30:.0f} GiB are free. Its product with a vector b is A x, x "
+            "the least-squares solution: see lstsq(A, b).fitted."
+        )
+
+
 def check_polynomial(degree: Any, basis: str, bases: Sequence[str]) -> None:
     """Raises UsageError for a degree or a basis that there is not."""
     if isinstance(degree, bool) or not isinstance(degree, int | np.integer) or degree < 0:
@@ -134,10 +151,33 @@ def _free_memory() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def has_no_rows(values: Any) -> bool:
+    """Whether an array, a list or a table is empty."""
+    return hasattr(values, "__len__") and not isinstance(values, str | bytes) and len(values) == 0
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Names that occur more than once numbered: c, c.2, c.3."""
+    taken, out = set(names), []
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        new = name
+        while seen[name] > 1 and new in taken:
+            new = f"{name}.{seen[name]}"
+            seen[name] += new in taken
+        taken.add(new)
+        out.append(new)
+    return tuple(out)
+
+
 def _read(values: Any, name: str, decimal: bool | None) -> Table:
+    if decimal is not None and not isinstance(decimal, bool | np.bool_):
+        raise UsageError(f"decimal={decimal!r}: True, False or None.")
     parts = _frame_columns(values)
     if parts is not None:
         names, arrays, flat = parts
+        names = unique(names)
         _check_some(name, (len(arrays[0]) if arrays else 0, len(arrays)))
         columns = [reading.column(a, f"{name}, column {n!r}", decimal) for n, a in zip(names, arrays, strict=True)]
         return Table(tuple(columns), names, flat)
@@ -187,6 +227,8 @@ def _frame_columns(values: Any) -> tuple[tuple[str, ...], list[NDArray[Any]], bo
 
 def _to_numpy(series: Any) -> NDArray[Any]:
     """A pandas or polars series as numpy, without turning integers with gaps into floats."""
+    if str(series.dtype) in ("Int128", "UInt128"):  # numpy has no such type
+        return np.array(series.to_list(), dtype=object)
     array = series.to_numpy()
     if array.dtype.kind == "f" and not str(series.dtype).lower().startswith("float"):
         return np.array(list(series), dtype=object)  # integers with missing values: keep them exact
@@ -202,28 +244,42 @@ def _arrow(column: Any) -> NDArray[Any]:
 def _array(values: Any, name: str) -> NDArray[Any]:
     """An array of whatever was passed; nested lists keep their Python numbers, so that none is rounded."""
     if isinstance(values, np.ma.MaskedArray):
-        hidden = int(np.ma.getmaskarray(values).sum())
-        if hidden:
-            raise DataError(f"{name}: {hidden} of {values.size} values are masked. Fill or drop such rows.")
+        _check_mask(values, name, ("row", "column"))
         return np.asarray(values.data)
     if isinstance(values, np.ndarray):
         return np.asarray(values)
     if hasattr(values, "toarray"):
-        raise UsageError(f"{name} is a sparse {type(values).__name__}. Pass {name}.toarray().")
+        raise UsageError(f"{name} is a sparse matrix ({type(values).__name__}). Pass {name}.toarray().")
     if isinstance(values, Sequence) and not isinstance(values, str | bytes):
         return _nested(values, name)
     if hasattr(values, "__array__"):
         return np.asarray(values)
-    raise UsageError(f"{name} is a {type(values).__name__}. Pass an array, nested lists or a table of numbers.")
+    raise UsageError(f"{name} is of type {type(values).__name__}. Pass an array, nested lists or a table of numbers.")
+
+
+def _check_mask(values: np.ma.MaskedArray[Any, Any], name: str, axes: Sequence[str]) -> None:
+    """Raises DataError for masked values.   axes: what the places along each dimension are."""
+    hidden = np.ma.getmaskarray(values)
+    many = int(hidden.sum())
+    if many:
+        first = np.argwhere(hidden)[0]
+        where = ", ".join(f"{axis} {place + 1}" for axis, place in zip(axes, first, strict=False))
+        raise DataError(
+            f"{name}: {many} of {counted(values.size, 'value')} {'is' if many == 1 else 'are'} masked, the first in "
+            f"{where} (counted from 1). Fill or drop such rows."
+        )
 
 
 def _nested(values: Sequence[Any], name: str) -> NDArray[Any]:
+    for row, value in enumerate(values):
+        if isinstance(value, np.ma.MaskedArray):
+            _check_mask(value, f"{name}, row {row + 1}", ("column",))
     if any(isinstance(v, np.ndarray) for v in values):
         return _stacked(values, name)
     lengths = [len(v) if isinstance(v, Sequence) and not isinstance(v, str | bytes) else -1 for v in values]
     if len(set(lengths)) > 1:
         r = next(r for r, n in enumerate(lengths) if n != lengths[0])
-        say = [f"{n} values" if n >= 0 else "a single value" for n in (lengths[0], lengths[r])]
+        say = [counted(n, "value") if n >= 0 else "a single value" for n in (lengths[0], lengths[r])]
         raise UsageError(f"{name}: row 1 has {say[0]} and row {r + 1} has {say[1]}. All rows need equally many.")
     return np.array(values, dtype=object)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sumwise.arrays import sums
 from sumwise.arrays.lstsq import lstsq
 from sumwise.arrays.sums import Rows
+from sumwise.arrays.words import counted
 from sumwise.errors import UsageError
 from sumwise.maths.columns import times
 from sumwise.maths.conditioning import MOST_DIGITS
@@ -106,7 +107,7 @@ class SolverComparison:
 
     def _title(self) -> str:
         what = "" if self.unique else " (not unique: the one of least norm)"
-        return f"{self.coef.shape[1]} coefficients, rank {self.rank}{what}: right digits of each solver"
+        return f"{counted(self.coef.shape[1], 'coefficient')}, rank {self.rank}{what}: right digits of each solver"
 
     def _cells(self) -> list[list[str]]:
         shown = list(self.coef.columns[:4])

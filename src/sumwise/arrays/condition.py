@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sumwise.arrays import checks
 from sumwise.arrays.matrices import as_float64
+from sumwise.arrays.words import within
 from sumwise.errors import DataError, UsageError
 from sumwise.maths import conditioning as maths
 from sumwise.maths.gram import Gram
@@ -132,9 +133,9 @@ class Conditioning:
     def _cells(self) -> list[list[str]]:
         c = self.number
         rows = [
-            ["kappa(A)", f"{c.kappa:.6g}", self._loss(c.kappa)],
-            ["columns scaled to length 1", f"{c.kappa_scaled:.6g}", self._units()],
-            ["kappa(A'A)", f"{c.kappa_normal:.6g}", "the square: what solving the normal equations in floats loses"],
+            ["kappa(A)", self._size(c.kappa), self._loss(c.kappa)],
+            ["columns scaled to length 1", self._size(c.kappa_scaled), self._units()],
+            ["kappa(A'A)", self._size(c.kappa_normal), "the square: what solving the normal equations in floats loses"],
             ["distance to rank deficiency", f"{c.distance:.6g}", f"{c.relative_distance:.3g} of |A|"],
         ]
         if not math.isnan(c.x_to_rhs):
@@ -145,16 +146,26 @@ class Conditioning:
             ]
         return rows
 
+    @property
+    def _dependent(self) -> bool:
+        """A wide matrix on its own has the condition of its transpose; with b its columns depend on each other."""
+        return self.rank < min(self.shape) or (self.rank < self.shape[1] and self.number.distance == 0)
+
+    def _size(self, kappa: float) -> str:
+        return f"{kappa:.6g}" if self._dependent else within(kappa)
+
     def _loss(self, kappa: float) -> str:
-        if math.isinf(kappa):
+        if self._dependent:
             return "no digit is sure: the columns depend on each other"
+        if math.isinf(kappa):
+            return "the columns are independent, but kappa exceeds 1.8e308, the largest float64: no digit is sure"
         lost = math.log10(kappa) if kappa > 0 else 0.0
         left = max(maths.MOST_DIGITS - lost, 0)
         return f"up to {lost:.1f} digits of the inputs are lost; of float64 inputs {left:.1f} stay"
 
     def _units(self) -> str:
-        if not math.isfinite(self.kappa):
-            return "columns depend on each other whatever their units" if self.rank < self.shape[1] else ""
+        if self._dependent:
+            return "columns depend on each other whatever their units"
         if self.kappa > UNITS * self.kappa_scaled:
             return "most of kappa is the columns' units; what is left is collinearity"
         if self.kappa_scaled > UNITS:

@@ -70,19 +70,32 @@ def digits_of_sums(
 
 def errors_of(rows: Rows, inputs: Inputs) -> tuple[Floats, Floats]:
     """(dX (n, p), dy (n, k)): the largest absolute error of each input.  Raises UsageError for other `inputs`."""
-    if isinstance(inputs, tuple) and len(inputs) == 2:
-        return _fitting("dX", inputs[0], rows.X.shape), _fitting("dy", inputs[1], rows.y.shape)
-    if isinstance(inputs, tuple) or (isinstance(inputs, str) and inputs != "printed"):
-        said = repr(inputs) if isinstance(inputs, str) else f"a tuple of {len(inputs)}"
-        raise UsageError(f'inputs is "printed", a relative error such as 1e-6, or (dX, dy), not {said}.')
-    if not isinstance(inputs, str) and not 0 <= inputs < 1:
-        raise UsageError(f"inputs={inputs!r}: a relative error lies between 0 and 1, for instance 1e-6.")
+    check_inputs(inputs, "(dX, dy)")
+    if isinstance(inputs, tuple):
+        return error_fitting("dX", inputs[0], rows.X.shape), error_fitting("dy", inputs[1], rows.y.shape)
     X, y = (np.column_stack([column_error(c, inputs) for c in table.columns]) for table in (rows.X, rows.y))
     return X, y
 
 
-def _fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
-    error = np.abs(np.asarray(value, dtype=np.float64))
+def check_inputs(inputs: Any, pair: str) -> None:
+    """Raises UsageError unless inputs is "printed", a relative error, or a pair, which `error_fitting` looks into."""
+    if isinstance(inputs, tuple) and len(inputs) == 2:
+        return
+    if isinstance(inputs, str) and inputs == "printed":
+        return
+    if isinstance(inputs, bool) or not isinstance(inputs, int | float | np.integer | np.floating):
+        said = f"a tuple of {len(inputs)}" if isinstance(inputs, tuple) else repr(inputs)
+        raise UsageError(f'inputs is "printed", a relative error such as 1e-6, or {pair}, not {said}.')
+    if not 0 <= inputs < 1:
+        raise UsageError(f"inputs={inputs!r}: a relative error lies between 0 and 1, for instance 1e-6.")
+
+
+def error_fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
+    """(n, k) absolute errors for inputs of this shape, from a number or an array."""
+    try:
+        error = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={value!r} is no error: pass a number, or an array of shape {shape}.") from None
     if error.ndim == 1 and shape[1] == 1 and len(error) == shape[0]:
         error = error[:, None]
     try:
@@ -91,7 +104,16 @@ def _fitting(name: str, value: Any, shape: tuple[int, int]) -> Floats:
         raise UsageError(f"{name} has shape {error.shape}, which does not fit {name[1:]}, shape {shape}.") from None
     if not np.isfinite(error).all():
         raise UsageError(f"{name} holds NaN or infinite errors. State the largest error of each value.")
+    if (error < 0).any():
+        raise UsageError(f"{name} holds negative errors, {error.min():g} the least. State the largest size of each.")
     return error
+
+
+def check_samples(samples: Any, seed: Any) -> None:
+    """Raises UsageError unless both are whole numbers from 0."""
+    for name, value in (("samples", samples), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise UsageError(f"{name}={value!r}: a whole number from 0.")
 
 
 def column_error(column: Column, inputs: str | float) -> Floats:

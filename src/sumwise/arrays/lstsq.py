@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from sumwise.arrays import checks, lstsq_text, sums
 from sumwise.arrays.condition import Conditioning
-from sumwise.arrays.digits import Inputs, digits_of_sums, digits_table, residuals_of
+from sumwise.arrays.digits import Inputs, check_inputs, check_samples, digits_of_sums, digits_table, residuals_of
+from sumwise.arrays.student import two_sided
 from sumwise.arrays.sums import Rows
+from sumwise.arrays.words import counted
 from sumwise.errors import UsageError
 from sumwise.maths.columns import times
 from sumwise.maths.conditioning import condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
+from sumwise.threads import check_threads
 
 Floats = NDArray[np.float64]
 
@@ -33,11 +35,14 @@ def lstsq(
     """The b that minimises sum_r w_r (y_r - x_r b)^2: every result exact, rounded once.
 
     X (n, p): numbers of any kind: float64 (not copied), other floats and integers (exactly), nested lists, pandas,
-    polars and Arrow tables, texts, Decimal and Fraction.   y (n,) or (n, k) for k responses at once.
+    polars and Arrow tables, texts, Decimal and Fraction.  Columns of one name are numbered: c, c.2.
+    y (n,) or (n, k) for k responses at once.
     weights (n,): zero or more; a row of weight zero does not count.
     decimal: texts are decimals and floats are binary numbers (None); True: floats stand for the shortest decimals
     that read back as them, 0.1 for a tenth; False: texts stand for the nearest float64.
     threads: at most so many (None: the processors this process may use); their number changes no bit.
+    The arrays are not copied: do not change them while you use the result.  What is computed from the rows
+    (residuals, fitted, digits, solve) raises DataError where they are no longer those that were fitted.
 
     In place of X and y an iterable of chunks (X, y) or (X, y, weights) may stand: the chunks' rows count as one table,
     and only their sums are kept.
@@ -46,6 +51,7 @@ def lstsq(
     `.dependent` and `.estimable` say so.  Raises DataError for values or rows that cannot be fitted, UsageError for
     a wrong call.
     """
+    check_threads(threads)
     if y is not None:
         rows = sums.checked(X, y, weights, decimal)
         return _result(rows.gram(threads), rows, rows)
@@ -59,8 +65,13 @@ def lstsq(
 
 
 def _result(gram: Gram, named: Rows, rows: Rows | None) -> LstsqResult:
-    system = sums.least_squares(gram, len(named.X.columns))
-    return LstsqResult(gram, system, named.X.names, named.y.names, named.y.flat, rows)
+    return _of_sums(gram, named.X.names, named.y.names, named.y.flat, rows)
+
+
+def _of_sums(
+    gram: Gram, names: tuple[str, ...], responses: tuple[str, ...], flat: bool, rows: Rows | None
+) -> LstsqResult:
+    return LstsqResult(gram, sums.least_squares(gram, len(names)), names, responses, flat, rows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,9 +115,9 @@ class LstsqResult:
         return self._shaped(self.system.t)
 
     @property
-    def p_value(self) -> Floats:
-        """P(|T| > |t|), T of Student's distribution with df degrees of freedom."""
-        return np.asarray(2 * stdtr(max(self.df, 1), -np.abs(self.t))) if self.df else np.full(self.t.shape, np.nan)
+    def pvalues(self) -> Floats:
+        """P(|T| > |t|), T of Student's distribution with df_resid degrees of freedom."""
+        return two_sided(self.t, self.df_resid)
 
     @property
     def rss(self) -> Any:
@@ -115,7 +126,7 @@ class LstsqResult:
 
     @property
     def sigma(self) -> Any:
-        """sqrt(rss / df), nan where df = 0."""
+        """sqrt(rss / df_resid), nan where df_resid = 0."""
         return self._shaped(self.system.sigma)
 
     @property
@@ -134,7 +145,7 @@ class LstsqResult:
         return self.system.rank
 
     @property
-    def df(self) -> int:
+    def df_resid(self) -> int:
         """Residual degrees of freedom, rows - rank."""
         return self.system.df
 
@@ -163,7 +174,7 @@ class LstsqResult:
     @property
     def table(self) -> pd.DataFrame:
         """coef, se, t, p_value by column name (and by response, where there are several)."""
-        parts = {"coef": self.coef, "se": self.se, "t": self.t, "p_value": self.p_value}
+        parts = {"coef": self.coef, "se": self.se, "t": self.t, "p_value": self.pvalues}
         if self.flat:
             return pd.DataFrame(parts, index=list(self.names))
         frames = [
@@ -189,7 +200,7 @@ class LstsqResult:
         table = checks.matrix(X, "X", decimal)
         if len(table.columns) != len(self.names):
             raise UsageError(
-                f"X has shape {table.shape}, but the fit has {len(self.names)} coefficients: one a column."
+                f"X has shape {table.shape}, but the fit has {counted(len(self.names), 'coefficient')}: one a column."
             )
         if hasattr(X, "columns") and table.names != self.names:
             raise UsageError(
@@ -201,12 +212,12 @@ class LstsqResult:
     def fitted(self) -> Floats:
         """X b (n,) or (n, k)."""
         return self._shaped(
-            times(self._kept("fitted values").X.columns, *self.system.coef_pair, self.system.coef_exact)
+            times(self._unchanged("fitted values").X.columns, *self.system.coef_pair, self.system.coef_exact)
         )
 
     def residuals(self) -> Floats:
         """y - X b (n,) or (n, k), rounded once; zeros where the fit is exact."""
-        return self._shaped(residuals_of(self._kept("residuals"), self.system))
+        return self._shaped(residuals_of(self._unchanged("residuals"), self.system))
 
     def digits(self, inputs: Inputs = "printed", samples: int = 0, seed: int = 0) -> pd.DataFrame:
         """How many digits the inputs support, per coefficient.
@@ -221,10 +232,12 @@ class LstsqResult:
         relative error, and by a wider bound); with samples also sampled_worst and
         sampled_95, the digits of the worst sample and of the worst but 5 in 100.
         """
-        if self.rows is None and isinstance(inputs, float) and not samples:
+        check_samples(samples, seed)
+        if self.rows is None and not isinstance(inputs, str | tuple) and not samples:
+            check_inputs(inputs, "(dX, dy)")
             table = digits_of_sums(self.system, self.names, self.responses, inputs)
             return table.droplevel(0) if self.flat else table
-        return digits_table(self._kept("digits"), self.system, self.names, self.responses, inputs, samples, seed)
+        return digits_table(self._unchanged("digits"), self.system, self.names, self.responses, inputs, samples, seed)
 
     @cached_property
     def printed_limits(self) -> Floats | None:
@@ -232,6 +245,7 @@ class LstsqResult:
         return lstsq_text.limits(self)
 
     def _kept(self, what: str) -> Rows:
+        """The rows that were fitted."""
         if self.rows is None:
             raise UsageError(
                 f"The rows came in chunks and were not kept, so there are no {what} of them. "
@@ -239,10 +253,20 @@ class LstsqResult:
             )
         return self.rows
 
+    def _unchanged(self, what: str) -> Rows:
+        """The same, checked to be still those that were fitted."""
+        rows = self._kept(what)
+        sums.check_unchanged(rows, self.gram)
+        return rows
+
     def __str__(self) -> str:
         return lstsq_text.text(self)
 
     __repr__ = __str__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is solved from the sums is solved again in a copy."""
+        return _of_sums, (self.gram, self.names, self.responses, self.flat, self.rows)
 
     def _repr_html_(self) -> str:
         return lstsq_text.html(self)

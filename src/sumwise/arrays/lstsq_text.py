@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sumwise.arrays.digits import errors_of
+from sumwise.arrays.student import two_sided
+from sumwise.arrays.words import counted, freedom, number, within
 from sumwise.errors import DataError
 from sumwise.maths.least_squares import Dependence
 from sumwise.printing import align, combination, digits_text, paragraph, table
@@ -61,64 +63,55 @@ def _title(fit: LstsqResult) -> str:
 
 def _cells(fit: LstsqResult) -> list[list[str]]:
     """Head and rows: one row a coefficient; with several responses one column of estimates each."""
+    seen = fit.system.lenient()
     if not fit.flat:
         return [["", *fit.responses]] + [
-            [name, *(f"{v:.10g}" for v in row)] for name, row in zip(fit.names, fit.coef, strict=True)
+            [name, *(within(v, 10) for v in row)] for name, row in zip(fit.names, seen.coef, strict=True)
         ]
     limits = fit.printed_limits
     head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
+    show_t = number if fit.system.fits_exactly(0) else within  # the t of an exact fit is infinite indeed
+    coef, se, t = seen.coef[:, 0], seen.se[:, 0], seen.t[:, 0]
     rows = []
-    for i, name in enumerate(fit.names):
-        cells = [name, f"{fit.coef[i]:.10g}", number(fit.se[i]), number(fit.t[i], 4), number(fit.p_value[i], 3)]
+    for i, p in enumerate(two_sided(t, fit.df_resid)):
+        cells = [fit.names[i], within(coef[i], 10), within(se[i]), show_t(t[i], 4), number(p, 3)]
         rows.append(cells + ([digits_text(limits[i])] if limits is not None else []))
     return [head, *rows]
-
-
-def counted(n: int, noun: str) -> str:
-    """1 row, 2 rows"""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def freedom(df: int) -> str:
-    """1 degree of freedom, 2 degrees of freedom"""
-    return f"{counted(df, 'degree')} of freedom"
-
-
-def number(value: float, digits: int = 6) -> str:
-    """A number for the eye; NA for nan."""
-    return "NA" if np.isnan(value) else f"{value:.{digits}g}"
-
-
-def _shown(value: Callable[[], float]) -> str:
-    try:
-        return number(value())
-    except DataError:  # the result itself can be read; this part of it is beyond float64
-        return "> 1.8e308"
 
 
 def limits(fit: LstsqResult) -> np.ndarray | None:
     """(p,) digits that the printed inputs support; None where they are exact, and where that
     is unknown, undefined or dear."""
-    n, p = fit.nobs, len(fit.names)
-    if fit.rows is None or not fit.flat or fit.rank < p or n * p * p > WORTHWHILE:
+    if fit.rows is None or not fit.flat or fit.rank < len(fit.names) or _dear(fit) or not _off(fit):
         return None
-    if not any(error.any() for error in errors_of(fit.rows, "printed")):
+    try:
+        return fit.digits()["data_limited"].to_numpy()
+    except DataError:  # beyond float64, or the rows were changed
         return None
-    return fit.digits()["data_limited"].to_numpy()
+
+
+def _dear(fit: LstsqResult) -> bool:
+    return fit.nobs * len(fit.names) ** 2 > WORTHWHILE
+
+
+def _off(fit: LstsqResult) -> bool:
+    """Whether any input may be off."""
+    return fit.rows is not None and any(error.any() for error in errors_of(fit.rows, "printed"))
 
 
 def _criteria(fit: LstsqResult) -> str:
     about = "about the mean" if fit.system.centred else "about zero"
+    seen = fit.system.lenient()
     if fit.flat:
         return (
-            f"Residual sum of squares {_shown(lambda: fit.rss)}, residual sd {_shown(lambda: fit.sigma)} on "
-            f"{freedom(fit.df)}, R2 {number(fit.r2)} {about}"
+            f"Residual sum of squares {within(seen.rss[0])}, residual sd {within(seen.sigma[0])} on "
+            f"{freedom(fit.df_resid)}, R2 {number(seen.r2[0])} {about}"
         )
     parts = [
-        f"{name}: residual sum of squares {number(s)}, R2 {number(r)}"
-        for name, s, r in zip(fit.responses[:10], fit.rss, fit.r2, strict=False)
+        f"{name}: residual sum of squares {within(s)}, R2 {number(r)}"
+        for name, s, r in zip(fit.responses[:10], seen.rss, seen.r2, strict=False)
     ]
-    return "; ".join(parts) + f"; R2 {about}, {freedom(fit.df)}"
+    return "; ".join(parts) + f"; R2 {about}, {freedom(fit.df_resid)}"
 
 
 def _notes(fit: LstsqResult) -> list[str]:
@@ -134,7 +127,7 @@ def _notes(fit: LstsqResult) -> list[str]:
             f"Rank {fit.rank}: {len(found)} {plural} exactly on earlier ones: {how}{more}. Infinitely many solutions "
             f"fit equally well; this is the one of least norm. {_unique(fit)}"
         )
-    if fit.df == 0:
+    if fit.df_resid == 0:
         notes.append(
             "No residual degrees of freedom: the fit passes through every row, so there are no standard errors."
         )
@@ -144,6 +137,8 @@ def _notes(fit: LstsqResult) -> list[str]:
             " digits: how many would survive if every input were good only to half a unit of its last printed decimal "
             "(whole numbers and constant columns count as exact)."
         )
+    elif fit.flat and fit.rows is not None and fit.rank == len(fit.names) and _dear(fit):
+        notes[-1] += " How many digits of them the inputs support takes longer: .digits() says it."
     return notes
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sumwise.arrays import checks
 from sumwise.arrays.lstsq_text import dependences, told
+from sumwise.arrays.words import counted
 from sumwise.errors import DataError
 from sumwise.maths import subspaces as maths
 from sumwise.maths.columns import cross_products
@@ -18,6 +19,9 @@ from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
 
 Floats = NDArray[np.float64]
+
+SHOWN = 10_000
+"""Numbers of a basis that is worked out to be printed."""
 
 
 def pinv(A: Any) -> Floats:
@@ -34,16 +38,17 @@ def left_inverse(A: Any) -> Floats:
 
     Raises DataError where columns depend on each other; it says how.
     """
-    values = as_float64(A)
+    table = _float64_table(A, "A")
+    values = table.rounded()
     n, p = values.shape
     system = LeastSquares(Gram.of(list(values.T)), range(p), ())
     if system.rank == p:
         return maths.pinv(values)
-    names = [f"column {c + 1}" for c in range(p)]
+    names = table.names if hasattr(A, "columns") else [f"column {c + 1}" for c in range(p)]
     how = "; ".join(told(name, combined) for name, combined in dependences(system.dependences[:3], names).items())
     raise DataError(
-        f"A has shape {(n, p)} and rank {system.rank}. A left inverse needs {p} independent columns, but {how}. "
-        "Leave dependent columns out, or use pinv."
+        f"A has shape {(n, p)} and rank {system.rank}. A left inverse needs {counted(p, 'independent column')}, but "
+        f"{how}. Leave dependent columns out, or use pinv."
     )
 
 
@@ -56,26 +61,31 @@ def rank(A: Any) -> int:
 
 
 def projections(A: Any) -> Projections:
-    """The orthogonal projections onto the columns, A A+, and onto the rows, A+ A, correctly rounded."""
+    """The orthogonal projections onto the columns, A A+, and onto the rows, A+ A, correctly rounded.
+
+    Raises DataError where one of them does not fit into memory.
+    """
     values = as_float64(A)
+    checks.check_square(values.shape)
     return Projections(maths.column_projection(values), maths.row_projection(values), maths.rank(values))
 
 
 def subspaces(A: Any) -> FundamentalSubspaces:
-    """Orthonormal bases of the four fundamental subspaces, correctly rounded."""
-    values = as_float64(A)
-    found = maths.fundamental_subspaces(values)
-    parts = found.rank, found.column_space, found.left_null_space, found.row_space, found.null_space
-    return FundamentalSubspaces(values.shape, *parts)
+    """Orthonormal bases of the four fundamental subspaces, correctly rounded, each worked out when asked for."""
+    return FundamentalSubspaces(maths.Subspaces(as_float64(A)))
 
 
 def as_float64(A: Any, name: str = "A") -> Floats:
     """A checked matrix (n, p) of float64.  Raises DataError for whole numbers that no float64 holds."""
+    return _float64_table(A, name).rounded()
+
+
+def _float64_table(A: Any, name: str) -> checks.Table:
     table = checks.matrix(A, name, decimal=False)
     for at, column in enumerate(table.columns):
         if len(column.parts) > 1:
             raise DataError(f"{name}, column {at + 1}: numbers of more than 53 bits. Round them to float64 first.")
-    return table.rounded()
+    return table
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -109,29 +119,56 @@ class Projections:
 class FundamentalSubspaces:
     """Orthonormal bases, in columns, of what a matrix A (n, p) of rank r reaches and misses.
 
-    column_space (n, r): all A x.   left_null_space (n, n - r): all y with A'y = 0, at right angles to it.
-    row_space (p, r): all A'y.   null_space (p, p - r): all x with A x = 0, at right angles to it.
+    found: the bases, each worked out when it is first asked for.  Raises DataError for a null space whose basis would
+    take too long.
     """
 
-    shape: tuple[int, ...]
-    rank: int
-    column_space: Floats
-    left_null_space: Floats
-    row_space: Floats
-    null_space: Floats
+    found: maths.Subspaces
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, p)"""
+        return self.found.A.shape
+
+    @property
+    def rank(self) -> int:
+        """r"""
+        return self.found.rank
+
+    @property
+    def column_space(self) -> Floats:
+        """(n, r): all A x"""
+        return self.found.column_space
+
+    @property
+    def left_null_space(self) -> Floats:
+        """(n, n - r): all y with A'y = 0, at right angles to the columns"""
+        return self.found.left_null_space
+
+    @property
+    def row_space(self) -> Floats:
+        """(p, r): all A'y"""
+        return self.found.row_space
+
+    @property
+    def null_space(self) -> Floats:
+        """(p, p - r): all x with A x = 0, at right angles to the rows"""
+        return self.found.null_space
 
     def __str__(self) -> str:
-        n, p = self.shape
-        lines = [f"A is {n} x {p} of rank {self.rank}"]
-        for name, what in (
-            ("column_space", f"all A x, in R^{n}"),
-            ("left_null_space", f"all y with A'y = 0, in R^{n}, at right angles to the columns"),
-            ("row_space", f"all A'y, in R^{p}"),
-            ("null_space", f"all x with A x = 0, in R^{p}, at right angles to the rows"),
+        (n, p), r = self.shape, self.rank
+        lines = [f"A is {n} x {p} of rank {r}"]
+        for name, rows, dimension, what in (
+            ("column_space", n, r, f"all A x, in R^{n}"),
+            ("left_null_space", n, n - r, f"all y with A'y = 0, in R^{n}, at right angles to the columns"),
+            ("row_space", p, r, f"all A'y, in R^{p}"),
+            ("null_space", p, p - r, f"all x with A x = 0, in R^{p}, at right angles to the rows"),
         ):
-            basis: Floats = getattr(self, name)
-            lines.append(f"{name}: dimension {basis.shape[1]}, {what}")
-            lines += [_shown(basis)] if basis.shape[1] else []
+            lines.append(f"{name}: dimension {dimension}, {what}")
+            if dimension and (rows * dimension <= SHOWN or name in vars(self.found)):
+                lines.append(_shown(getattr(self, name)))
+            elif dimension:
+                lines.append(f"  .{name} works it out")
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sumwise.arrays.lstsq_text import counted, freedom, number
+from sumwise.arrays.student import two_sided
+from sumwise.arrays.words import counted, freedom, number, within
+from sumwise.errors import DataError
 from sumwise.printing import align, digits_text, paragraph, table
 
 if TYPE_CHECKING:
     from sumwise.arrays.polynomial import PolynomialFit
 
 WORTHWHILE = 20_000
-"""Largest number of points times coefficients for which the printed fit works out digits."""
+"""Largest number of points times coefficients for which the printed fit works out digits,"""
+BITS, OVERHEAD = 150_000_000, 400
+"""and of bits multiplied on the way."""
 
 
 def names(basis: str, degree: int, mapped: bool) -> list[str]:
@@ -31,9 +36,10 @@ def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
     wanted = fit.degree + 1
     same = f" ({fit.nobs} points, {distinct} distinct x)" if distinct < fit.nobs else ""
     if fit.rank < wanted:
+        only = "determines only" if distinct == 1 else "determine only"
         through = "pass through every point" if distinct == fit.nobs else "fit equally well"
         return "underdetermined", (
-            f"Degree {fit.degree} has {wanted} coefficients, but {distinct} distinct x determine only {distinct} of "
+            f"Degree {fit.degree} has {wanted} coefficients, but {distinct} distinct x {only} {distinct} of "
             f"them{same}: rank {fit.rank}. Infinitely many polynomials of this degree {through}. This is the one whose "
             f"coefficients in the {fit.basis} basis have the least sum of squares; another basis or domain gives "
             "another polynomial, which agrees at the points and nowhere else. Values between and beyond the points "
@@ -44,10 +50,18 @@ def verdict(fit: PolynomialFit, distinct: int) -> tuple[str, str]:
             f"Degree {fit.degree} through {counted(distinct, 'point')}: the polynomial passes through every one, noise "
             "included. No residual is left to judge it by, and no standard error. Use a lower degree to see its fit."
         )
+    determine = "determines" if fit.nobs == 1 else "determine"
     return "determined", (
-        f"{counted(fit.nobs, 'point')}{f' ({distinct} distinct x)' if same else ''} determine "
-        f"{counted(wanted, 'coefficient')}; {freedom(fit.df)} {'is' if fit.df == 1 else 'are'} left."
+        f"{counted(fit.nobs, 'point')}{f' ({distinct} distinct x)' if same else ''} {determine} "
+        f"{counted(wanted, 'coefficient')}; {freedom(fit.df_resid)} {'is' if fit.df_resid == 1 else 'are'} left."
     )
+
+
+def _end(value: Fraction) -> str:
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        return "beyond 1.8e308"
 
 
 def text(fit: PolynomialFit) -> str:
@@ -77,29 +91,48 @@ def _title(fit: PolynomialFit) -> str:
 def _cells(fit: PolynomialFit) -> list[list[str]]:
     limits = fit.printed_limits
     head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)"] + (["digits"] if limits is not None else [])
+    seen = fit.system.lenient()
+    t = seen.t[:, 0]
+    show_t = number if fit.powers.fits_exactly(0) else within
     rows = [
-        [name, f"{b:.10g}", number(s), number(t, 4), number(p, 3)]
-        for name, b, s, t, p in zip(fit.names, fit.coef, fit.se, fit.t, fit.p_value, strict=True)
+        [name, within(b, 10), within(s), show_t(t, 4), number(p, 3)]
+        for name, b, s, t, p in zip(
+            fit.names, seen.coef[:, 0], seen.se[:, 0], t, two_sided(t, fit.df_resid), strict=True
+        )
     ]
     if limits is not None:
         rows = [[*row, digits_text(limit)] for row, limit in zip(rows, limits, strict=True)]
     return [head, *rows]
 
 
+def dear(fit: PolynomialFit) -> bool:
+    """Whether digits cost too much to be printed unasked."""
+    size = fit.degree + 1
+    bits = max(abs(v) for v in fit.x.values).bit_length()
+    return fit.nobs * size > WORTHWHILE or fit.nobs * size**2 * (size * bits + OVERHEAD) > BITS
+
+
 def limits(fit: PolynomialFit) -> np.ndarray | None:
     """(degree + 1,) digits that the printed inputs support; None where they are exact, and where
-    that is undefined or dear."""
-    if fit.rank <= fit.degree or fit.nobs * (fit.degree + 1) > WORTHWHILE:
+    that is undefined, dear or beyond float64."""
+    if fit.rank <= fit.degree or dear(fit) or not _off(fit):
         return None
-    if not any(error.any() for error in fit.errors("printed")):
+    try:
+        return fit.digits()["data_limited"].to_numpy()
+    except DataError:
         return None
-    return fit.digits()["data_limited"].to_numpy()
+
+
+def _off(fit: PolynomialFit) -> bool:
+    """Whether any point may be off."""
+    return any(error.any() for error in fit.errors("printed"))
 
 
 def _criteria(fit: PolynomialFit) -> str:
+    seen = fit.powers.lenient()
     return (
-        f"Residual sum of squares {number(fit.rss)}, residual sd {number(fit.sigma)} on {freedom(fit.df)}, "
-        f"R2 {number(fit.r2)} about the mean"
+        f"Residual sum of squares {within(seen.rss[0])}, residual sd {within(seen.sigma[0])} on "
+        f"{freedom(fit.df_resid)}, R2 {number(seen.r2[0])} about the mean"
     )
 
 
@@ -107,11 +140,13 @@ def _notes(fit: PolynomialFit) -> list[str]:
     notes = [f"Verdict: {fit.verdict.text}"]
     if fit.basis != "monomial" or fit.domain is not None:
         low, high = fit.domain_of(fit.basis)
-        notes.append(f"t = (2x - a - b) / (b - a) with a = {float(low):.6g}, b = {float(high):.6g}.")
+        notes.append(f"t = (2x - a - b) / (b - a) with a = {_end(low)}, b = {_end(high)}.")
     last = "Every number is the exact result for these points, rounded once."
     if fit.printed_limits is not None:
         last += (
             " digits: how many would survive if every x and y were good only to half a unit of its last printed "
             "decimal (whole numbers count as exact)."
         )
+    elif fit.rank > fit.degree and dear(fit) and _off(fit):
+        last += " How many digits of them the points support takes longer: .digits() says it."
     return [*notes, last]

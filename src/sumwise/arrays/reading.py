@@ -18,6 +18,9 @@ Number = Decimal | Fraction | int | float
 LARGEST = 400
 """Decimal places before and after the point that a text may use."""
 
+SMALL = 2.0**-900
+"""Numbers below this do not fit into two float64 for lack of smaller ones."""
+
 BLOCK = 8192
 """Rows looked at together: strided columns share cache lines."""
 
@@ -45,8 +48,7 @@ def column(
     if kind in "iu":
         return _of_machine_integers(values)
     if kind in "US":
-        texts = np.char.decode(values, "utf-8") if kind == "S" else values
-        return _of_objects(texts.tolist(), where, decimal)
+        return _of_objects(values.tolist(), where, decimal)
     if kind == "O":
         return _of_objects(values.tolist(), where, decimal)
     raise UsageError(f"{where}: values of type {values.dtype} cannot be fitted. {_advice(kind)}")
@@ -85,13 +87,23 @@ def _of_floats(values: NDArray[Any], where: str, decimal: bool | None, places: i
         return _shortest(values, places)
     if values.dtype == np.float64:
         return Column((values.astype(np.float64, copy=False),))
-    first = values.astype(np.float64)  # exact for narrower floats
-    if values.dtype.itemsize <= 8:
-        return Column((first,))
-    if not np.isfinite(first).all():
-        raise DataError(f"{where}: values of type {values.dtype} exceed 1.8e308, the largest float64. Rescale them.")
-    second = (values - first).astype(np.float64)
-    if not bool((first + second.astype(values.dtype) == values).all()):
+    with np.errstate(over="ignore", under="ignore"):
+        first = values.astype(np.float64)  # exact for narrower floats
+        if values.dtype.itemsize <= 8:
+            return Column((first,))
+        if not np.isfinite(first).all():
+            raise DataError(
+                f"{where}: values of type {values.dtype} exceed 1.8e308, the largest float64. Rescale them."
+            )
+        second = (values - first).astype(np.float64)
+        lost = first + second.astype(values.dtype) != values
+    if lost.any():
+        row = int(np.argmax(lost))
+        if abs(values[row]) < SMALL:
+            raise DataError(
+                f"{where}, row {row + 1} (counted from 1): {values[row]!s} has digits below 4.9e-324, the "
+                "smallest float64. Rescale the column."
+            )
         raise DataError(f"{where}: values of type {values.dtype} need more digits than two float64. Round them.")
     return Column((first, second)) if second.any() else Column((first,))
 
@@ -153,12 +165,12 @@ def _number(
 ) -> Number:
     """One Python object as an exact number."""
     if isinstance(value, str | bytes):
-        text = value.decode() if isinstance(value, bytes) else value
-        number = _read(text)
+        number = _read(value)
         if number is None:
-            bad = count(lambda v: isinstance(v, str | bytes) and _read(v if isinstance(v, str) else v.decode()) is None)
-            raise DataError(f"{place}: {text!r} is no number ({bad} of {n} values are not). Fill or drop such rows.")
-        return number if decimal is None or decimal else float(text)
+            bad = count(lambda v: isinstance(v, str | bytes) and _read(v) is None)
+            counted = f"{bad} of {n} values {'are' if bad > 1 else 'is'} not"
+            raise DataError(f"{place}: {value!r} is no number ({counted}). Fill or drop such rows.")
+        return number if decimal is None or decimal else float(number)
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
@@ -184,11 +196,11 @@ def _kind(value: Any) -> str:
     return "c" if isinstance(value, complex | np.complexfloating) else "O"
 
 
-def _read(text: str) -> Decimal | None:
+def _read(text: str | bytes) -> Decimal | None:
     """The decimal a text stands for, None if it stands for none."""
     try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
+        number = Decimal((text.decode() if isinstance(text, bytes) else text).strip())
+    except (InvalidOperation, UnicodeDecodeError):
         return None
     return number if number.is_finite() else None
 

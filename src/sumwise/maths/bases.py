@@ -10,6 +10,7 @@ import numpy as np
 from flint import arb_mat, fmpq, fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
+from sumwise.errors import DataError
 from sumwise.maths.exact_matrices import matrix, part, solve
 from sumwise.maths.gram import Gram
 from sumwise.maths.normal_equations import LARGEST_PRIME, NormalEquations, pivots, prime_below
@@ -18,6 +19,9 @@ from sumwise.maths.settling import Ladder, Place, decide
 from sumwise.maths.solutions import Balls
 
 Floats = NDArray[np.float64]
+
+MOST = 250_000
+"""Numbers of a null space's basis."""
 
 
 def column_space(A: Floats) -> Floats:
@@ -30,9 +34,20 @@ def column_space(A: Floats) -> Floats:
 
 
 def null_space(A: Floats) -> Floats:
-    """An orthonormal basis (p, p - r) of the x with A x = 0."""
+    """An orthonormal basis (p, p - r) of the x with A x = 0.
+
+    Raises DataError for a basis of so many numbers that it would take minutes or more: each of its columns is
+    orthogonal to all before it, exactly.
+    """
     whole, unit, kept = _integers(A)
     p = A.shape[1]
+    size = p * (p - len(kept))
+    if size > MOST:
+        raise DataError(
+            f"the basis of this null space would have {size:,} numbers ({p:,} x {p - len(kept):,}); at most "
+            f"{MOST:,} are worked out. The projection onto it is I less the one onto its complement: see "
+            "projections."
+        )
     others = [j for j in range(p) if j not in set(kept)]
     X, Z = part(whole, range(A.shape[0]), kept), part(whole, range(A.shape[0]), others)
     combination = solve(X.transpose() * X, X.transpose() * Z)

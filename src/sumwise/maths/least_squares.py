@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -55,7 +56,7 @@ class LeastSquares:
     """min_b sum_r w_r (y_r - x_r b)^2 for p columns and k responses at places of a Gram.
 
     constant: place of a column of ones, or None.  Where rank < p, the solution is the one of least norm.  Results are
-    lazy; a result beyond the largest float64 raises DataError when it is asked for.
+    lazy; a result beyond the largest float64 raises DataError when it is asked for (refuses).
     """
 
     def __init__(
@@ -69,7 +70,14 @@ class LeastSquares:
         self.rank = self.equations.rank
         self.df = self.rows - self.rank
         self.independent = self.equations.independent
-        self._ladder = Ladder(lambda bits: Balls(self.equations, self.responses, bits))
+        self.ladder = Ladder(lambda bits: Balls(self.equations, self.responses, bits))
+        self.refuses = True
+
+    def lenient(self) -> LeastSquares:
+        """The same, with infinite numbers in place of those beyond the largest float64: for the eye."""
+        other = copy(self)
+        other.refuses = False
+        return other
 
     @cached_property
     def dependences(self) -> tuple[Dependence, ...]:
@@ -143,10 +151,13 @@ class LeastSquares:
     @cached_property
     def tss(self) -> Floats:
         """(k,): total sum of squares"""
-        try:
-            return np.array([nearest(total) for total in self._tss], dtype=np.float64)
-        except OverflowError:
-            _refuse("the total sum of squares", ())
+        out = []
+        for k, total in enumerate(self._tss):
+            try:
+                out.append(nearest(total))
+            except OverflowError:
+                _refuse("the total sum of squares of response {0}", (k,))
+        return np.array(out, dtype=np.float64)
 
     @cached_property
     def residual_share(self) -> Floats:
@@ -235,7 +246,7 @@ class LeastSquares:
 
     def _half_exponent(self, j: int) -> int:
         """About log2 of sqrt((X'WX)^-1_jj)."""
-        balls = next(self._ladder.up_to(ENOUGH))
+        balls = next(self.ladder.up_to(ENOUGH))
         return half_exponent(balls.inverse(j, j))
 
     def vcov(self, response: int = 0) -> Floats:
@@ -243,7 +254,8 @@ class LeastSquares:
         if not self.df:
             return np.full((self.p, self.p), np.nan)
         return self._symmetric(
-            "the covariance of coefficients {0} and {1}", lambda s, at: s.inverse(*at) * s.rss(response) / self.df
+            f"the covariance of coefficients {{0}} and {{1}}, response {response + 1},",
+            lambda s, at: s.inverse(*at) * s.rss(response) / self.df,
         )
 
     @cached_property
@@ -253,7 +265,7 @@ class LeastSquares:
         hi + lo is within 2^-106 of the size of its column, so that leverage is |W x|^2 w.
         """
         out = np.zeros((2, self.rank, self.p))
-        for balls in self._ladder.up_to(math.inf):
+        for balls in self.ladder.up_to(math.inf):
             root = balls.root_pair()
             if root is not None:
                 out[:, :, list(self.independent)] = root
@@ -283,7 +295,7 @@ class LeastSquares:
         return self._sign_of(lambda s: s.coef(j, k))
 
     def _sign_of(self, number: Callable[[Any], Any]) -> int:
-        for balls in self._ladder.up_to(ENOUGH):
+        for balls in self.ladder.up_to(ENOUGH):
             with precision(balls.bits):
                 value = number(balls)
                 if value > 0 or value < 0 or value == 0:
@@ -302,13 +314,13 @@ class LeastSquares:
     ) -> dict[Place, Any]:
         """The rounded numbers at some places."""
         out = decide(
-            self._ladder,
+            self.ladder,
             places,
             lambda balls, at: settle(formula(balls, at)),
             lambda at: exact(formula(self.rationals, at)),
             enough,
         )
-        for at, value in out.items():
+        for at, value in out.items() if self.refuses else ():
             if math.isinf(value[0] if isinstance(value, tuple) else value):
                 _refuse(name, at)
         return out

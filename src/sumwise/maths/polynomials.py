@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sumwise.maths.columns import Column
 from sumwise.maths.gram import Gram
-from sumwise.maths.rounding import fraction, rational
+from sumwise.maths.rounding import fraction, nearest_root, rational
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +59,10 @@ class Polynomial:
         """Highest power with a coefficient that is not zero; 0 for a constant."""
         return max((j for j, c in enumerate(self.values) if c != 0), default=0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Flint's numbers cannot be pickled."""
+        return _of_fractions, (self.coefficients,)
+
     def derivative(self, order: int = 1) -> Polynomial:
         """d^order / dx^order"""
         values = self.values
@@ -77,6 +81,17 @@ class Polynomial:
     def misses(self, points: Points, y: Points) -> Floats:
         """(n,) y - p(x), each correctly rounded."""
         return self._rounded(points, y, -1)
+
+    def root_at(self, points: Points, r: int) -> float:
+        """sqrt(p(x_r)), rounded once, also where p(x_r) itself leaves the range of float64; inf beyond it."""
+        x = points.values[r] * rational(points.unit)
+        total = fmpq(0)
+        for c in reversed(self.values):
+            total = total * x + c
+        try:
+            return nearest_root(total)
+        except OverflowError:
+            return float("inf")
 
     def _rounded(self, points: Points, y: Points, sign: int) -> Floats:
         """y + sign p(x).  In the points' integers X, p is sum_j e_j X^j with e_j = c_j unit^j.  The e_j go to fixed
@@ -98,6 +113,10 @@ class Polynomial:
             below, above = quotient(total - slack, one), quotient(total + slack, one)
             values.append(below if below == above and below != 0 else full.at(v, t))
         return np.array(values)
+
+
+def _of_fractions(coefficients: Sequence[Fraction]) -> Polynomial:
+    return Polynomial(tuple(map(rational, coefficients)))
 
 
 class _Whole:
@@ -252,21 +271,6 @@ def _inverse_moments(gram: Gram) -> tuple[Any, fmpq, list[fmpq]]:
         raise ZeroDivisionError("the powers of x depend on each other")
     numerator = fmpz_mat(size, size, [reduced[i, size + j] for i in range(size) for j in range(size)])
     return numerator, 1 / (denominator * rational(gram.weight_unit)), [1 / rational(gram.unit(i)) for i in range(size)]
-
-
-def influence(gram: Gram, B: Any) -> list[Polynomial]:
-    """The polynomials P_j with d coef_j / d y_r = w_r P_j(x_r), for the coefficients in the basis B.
-
-    In powers of x the derivative is (X'WX)^-1 X'W, and coefficients in B are B^-T times those in powers.
-    Raises ZeroDivisionError where the coefficients are not unique.
-    """
-    numerator, factor, unit = _inverse_moments(gram)
-    size = B.nrows()
-    back = B.transpose().inv()
-    left = fmpq_mat(size, size, [back[i, j] * unit[j] for i in range(size) for j in range(size)])
-    whole, below = left.numer_denom()
-    rows, factor = whole * numerator, factor / below
-    return [Polynomial(tuple(rows[i, j] * (factor * unit[j]) for j in range(size))) for i in range(size)]
 
 
 def variance_shape(gram: Gram) -> Polynomial:

@@ -28,19 +28,40 @@ from sumwise.maths.solutions import Balls, Rationals
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
 class Subspaces:
-    """Orthonormal bases, in columns, of the subspaces of a matrix A (n, p) of rank r.
+    """Orthonormal bases, in columns, of the subspaces of a matrix A (n, p) of rank r, each worked out when asked for.
 
-    column_space (n, r) and left_null_space (n, n - r) together span R^n, row_space (p, r) and null_space (p, p - r)
-    span R^p.
+    Gram-Schmidt on the first independent columns (rows); for a null space on the vectors e_d less the combination of
+    columns that column d is.  Each entry is sign * sqrt(rational), rounded once.
     """
 
-    rank: int
-    column_space: Floats
-    left_null_space: Floats
-    row_space: Floats
-    null_space: Floats
+    def __init__(self, A: Floats) -> None:
+        self.A = A
+
+    @cached_property
+    def rank(self) -> int:
+        """r"""
+        return rank(self.A)
+
+    @cached_property
+    def column_space(self) -> Floats:
+        """(n, r); with left_null_space it spans R^n"""
+        return column_space(self.A)
+
+    @cached_property
+    def left_null_space(self) -> Floats:
+        """(n, n - r)"""
+        return null_space(self.A.T)
+
+    @cached_property
+    def row_space(self) -> Floats:
+        """(p, r); with null_space it spans R^p"""
+        return column_space(self.A.T)
+
+    @cached_property
+    def null_space(self) -> Floats:
+        """(p, p - r)"""
+        return null_space(self.A)
 
 
 def rank(A: Floats) -> int:
@@ -96,16 +117,6 @@ def column_projection(A: Floats) -> Floats:
 def row_projection(A: Floats) -> Floats:
     """A+ A (p, p): the orthogonal projection onto the rows of A (n, p)."""
     return column_projection(A.T)
-
-
-def fundamental_subspaces(A: Floats) -> Subspaces:
-    """Orthonormal bases of the columns, rows and both null spaces of A (n, p).
-
-    Gram-Schmidt on the first independent columns (rows); for a null space on the vectors e_d less the combination of
-    columns that column d is.  Each entry is sign * sqrt(rational), rounded once.
-    """
-    columns = column_space(A)
-    return Subspaces(columns.shape[1], columns, null_space(A.T), column_space(A.T), null_space(A))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def test_the_seeds_examples_are_exact(name: str) -> None:
     assert fit.exact() == [Fraction(v) for v in known["x_fraction"]]
     assert fit.rank == known["rank"]
     assert fit.rss == 0
-    assert fit.df == len(known["b"]) - known["rank"]
+    assert fit.df_resid == len(known["b"]) - known["rank"]
 
 
 @pytest.mark.parametrize("m", [100, 101])
@@ -87,18 +87,18 @@ def test_every_result_equals_the_oracle(weights: Any) -> None:
         known = solve(X.tolist(), Y[:, k].tolist(), None if weights is None else weights.tolist())
         rows = 40 if weights is None else int(np.count_nonzero(weights))
         assert fit.nobs == rows
-        assert fit.df == rows - 3
+        assert fit.df_resid == rows - 3
         assert fit.coef[:, k].tolist() == [rounded(b) for b in known.coef]
         assert fit.rss[k] == rounded(known.rss)
-        assert fit.sigma[k] == rounded_root(known.rss / fit.df)
-        assert fit.se[:, k].tolist() == [rounded_root(known.inverse[j][j] * known.rss / fit.df) for j in range(3)]
-        assert fit.vcov[0, 1, k] == rounded(known.inverse[0][1] * known.rss / fit.df)
+        assert fit.sigma[k] == rounded_root(known.rss / fit.df_resid)
+        assert fit.se[:, k].tolist() == [rounded_root(known.inverse[j][j] * known.rss / fit.df_resid) for j in range(3)]
+        assert fit.vcov[0, 1, k] == rounded(known.inverse[0][1] * known.rss / fit.df_resid)
 
 
 def test_p_values_are_students() -> None:
     """scipy.stats.t"""
     fit = sw.lstsq(LINE, DEATHS)
-    np.testing.assert_allclose(fit.p_value, 2 * stats.t.sf(np.abs(fit.t), 5), rtol=1e-12)
+    np.testing.assert_allclose(fit.pvalues, 2 * stats.t.sf(np.abs(fit.t), 5), rtol=1e-12)
 
 
 def test_fitted_values_and_residuals_are_those_of_the_exact_solution() -> None:
@@ -182,7 +182,7 @@ def test_rows_in_chunks_are_the_same_fit() -> None:
         ([(X, Y), (X[:, :2], Y)], r"Chunk 2: X has 2 columns \(x1, x2\), but in chunk 1 it has 3"),
         ([(X, Y, W), (X, Y)], "Chunk 1 has weights, chunk 2 has none"),
         ([(X, Y), (X[:3], Y)], r"Chunk 2: Rows do not match: X has shape \(3, 3\), y has shape \(40, 2\)"),
-        ([X], "Chunk 1 is a ndarray: pass tuples"),
+        ([X], "Chunk 1 is of type ndarray: pass tuples"),
     ],
 )
 def test_chunks_that_do_not_fit_together_are_refused(chunks: Any, message: str) -> None:

@@ -65,8 +65,8 @@ def test_the_polynomial_is_one_function_whatever_the_basis(basis: str, weights: 
     known = solve([[h**j for j in range(4)] for h in H], DEATHS, w)  # type: ignore[arg-type]
     assert list(fit.polynomial.coefficients) == known.coef
     assert fit.rss == rounded(known.rss)
-    assert fit.df == (3 if weights is None else 2)
-    assert fit.sigma == rounded_root(known.rss / fit.df)
+    assert fit.df_resid == (3 if weights is None else 2)
+    assert fit.sigma == rounded_root(known.rss / fit.df_resid)
 
 
 @pytest.mark.parametrize("kind", [np.polynomial.Chebyshev, np.polynomial.Legendre])
@@ -97,7 +97,7 @@ def test_standard_errors_are_those_of_a_regression_on_the_basis(basis: str) -> N
     assert fit.coef.tolist() == other.coef.tolist()
     assert fit.se.tolist() == other.se.tolist()
     assert fit.t.tolist() == other.t.tolist()
-    assert fit.p_value.tolist() == other.p_value.tolist()
+    assert fit.pvalues.tolist() == other.pvalues.tolist()
 
 
 def test_values_are_correctly_rounded() -> None:
@@ -125,15 +125,15 @@ def test_predictions_have_intervals_and_say_where_they_extrapolate() -> None:
     frame = fit.predict([22, 60, 5], interval="confidence")
     assert frame["extrapolated"].tolist() == [False, True, True]
     assert frame["outside"].tolist() == [0, 10 / 30, 0.5]
-    assert frame["fit"].iloc[0] == rounded(Fraction(2175, 14) - 22 * Fraction(159, 70))
+    assert frame["estimate"].iloc[0] == rounded(Fraction(2175, 14) - 22 * Fraction(159, 70))
     v = np.array([1, 22])
     X = np.column_stack([np.ones(7), H])
     shape = v @ np.linalg.inv(X.T @ X) @ v
     half = stats.t.ppf(0.975, 5) * fit.sigma * np.sqrt(shape)
-    assert frame["lower"].iloc[0] == pytest.approx(frame["fit"].iloc[0] - half, rel=1e-12)
+    assert frame["lower"].iloc[0] == pytest.approx(frame["estimate"].iloc[0] - half, rel=1e-12)
     wide = fit.predict([22], interval="prediction", level=0.9)
     half = stats.t.ppf(0.95, 5) * fit.sigma * np.sqrt(1 + shape)
-    assert wide["upper"].iloc[0] == pytest.approx(wide["fit"].iloc[0] + half, rel=1e-12)
+    assert wide["upper"].iloc[0] == pytest.approx(wide["estimate"].iloc[0] + half, rel=1e-12)
     assert sw.polyfit(H, DEATHS, 6).predict([22], interval="confidence")["lower"].isna().all()
 
 

@@ -16,7 +16,7 @@ def test_a_pseudo_inverse_by_hand():
     A = np.array([[1.0, 2], [2, 4]])
     assert subspaces.pinv(A).tolist() == [[1 / 25, 2 / 25], [2 / 25, 4 / 25]]
     assert subspaces.column_projection(A).tolist() == [[1 / 5, 2 / 5], [2 / 5, 4 / 5]]
-    four = subspaces.fundamental_subspaces(A)
+    four = subspaces.Subspaces(A)
     assert four.rank == 1
     assert np.array_equal(four.column_space[:, 0], np.sqrt([1 / 5, 4 / 5]))
     assert np.array_equal(four.null_space[:, 0], np.sqrt([4 / 5, 1 / 5]) * [-1, 1])
@@ -48,7 +48,7 @@ def test_empty_matrices_have_empty_inverses(shape):
     assert subspaces.rank(A) == 0
     assert subspaces.column_projection(A).tolist() == np.zeros((shape[0], shape[0])).tolist()
     assert subspaces.row_projection(A).shape == (shape[1], shape[1])
-    four = subspaces.fundamental_subspaces(A)
+    four = subspaces.Subspaces(A)
     assert four.column_space.shape == (shape[0], 0)
     assert np.array_equal(four.left_null_space, np.eye(shape[0]))
     assert np.array_equal(four.null_space, np.eye(shape[1]))
@@ -60,14 +60,14 @@ def test_a_matrix_of_zeros_has_rank_zero():
     assert np.array_equal(subspaces.pinv(A), np.zeros((3, 2)))
     assert not subspaces.column_projection(A).any()
     assert not subspaces.row_projection(A).any()
-    assert np.array_equal(subspaces.fundamental_subspaces(A).null_space, np.eye(3))
+    assert np.array_equal(subspaces.Subspaces(A).null_space, np.eye(3))
 
 
 def test_one_number():
     assert subspaces.pinv(np.array([[4.0]])).tolist() == [[0.25]]
     assert subspaces.pinv(np.array([[-3.0]])).tolist() == [[-1 / 3]]
     assert subspaces.pinv(np.array([[0.0]])).tolist() == [[0.0]]
-    assert subspaces.fundamental_subspaces(np.array([[-3.0]])).column_space.tolist() == [[-1.0]]
+    assert subspaces.Subspaces(np.array([[-3.0]])).column_space.tolist() == [[-1.0]]
 
 
 def test_an_entry_beyond_float64_is_refused():

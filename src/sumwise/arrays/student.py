@@ -1,0 +1,14 @@
+"""Student's distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+Floats = NDArray[np.float64]
+
+
+def two_sided(t: Floats, df: int) -> Floats:
+    """P(|T| > |t|), T of Student's distribution with df degrees of freedom; nan without."""
+    return np.asarray(2 * stdtr(df, -np.abs(t))) if df else np.full(t.shape, np.nan)
