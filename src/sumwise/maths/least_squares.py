@@ -22,7 +22,9 @@ from sumwise.errors import DataError
 from sumwise.maths.exact_matrices import half_exponent
 from sumwise.maths.gram import Gram
 from sumwise.maths.normal_equations import NormalEquations
+from sumwise.maths.refinement import refined
 from sumwise.maths.rounding import (
+    fits,
     fraction,
     nearest,
     nearest_in,
@@ -39,6 +41,9 @@ from sumwise.maths.solutions import Balls, Rationals
 Floats = NDArray[np.float64]
 Formula = Callable[[Any, Place], Any]
 """A number from a solution (Balls or Rationals) and a place, in the solution's own numbers."""
+
+MANY = 40
+"""Columns from which the coefficients alone are found much faster than with the inverse."""
 
 ENOUGH_FOR_PAIRS = 128
 """The same for numbers wanted to 106 bits."""
@@ -99,7 +104,25 @@ class LeastSquares:
     @cached_property
     def coef(self) -> Floats:
         """(p, k)"""
-        return self._table("the coefficient of column {0}, response {1},", lambda s, at: s.coef(*at))
+        known = self._refined() if self.equations.full and self.p >= MANY else {}
+        left = [at for at in np.ndindex(self.p, self.k) if at not in known]
+        out = self._table("the coefficient of column {0}, response {1},", lambda s, at: s.coef(*at), left)
+        for at, value in known.items():
+            out[at] = value
+        return out
+
+    def _refined(self) -> dict[Place, float]:
+        """Coefficients that can be settled without the inverse, which would take most of the time."""
+        e = self.equations
+        found: dict[Place, float] = {}
+        for k, y in enumerate(self.responses):
+            balls = refined(e.kept, [e.gram.entry(c, y) for c in e.columns]) or ()
+            for j, (middle, radius, exponent) in enumerate(balls):
+                unit = rational(Fraction(2) ** exponent * e.gram.unit(y)) / e.unit[j]
+                low, high = (fmpq(middle + side) * unit for side in (-radius, radius))
+                if low * high > 0 and fits(low) and fits(high) and nearest(low) == nearest(high):
+                    found[j, k] = nearest(low)
+        return found
 
     def coef_exact(self) -> list[list[Fraction]]:
         """(p, k), rationals"""

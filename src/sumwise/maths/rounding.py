@@ -32,6 +32,11 @@ def nearest(value: fmpq) -> float:
     return int(value.p) / int(value.q)
 
 
+def fits(value: fmpq) -> bool:
+    """Whether the number is surely within the range of float64."""
+    return int(value.p).bit_length() - int(value.q).bit_length() < 1023
+
+
 def nearest_root(value: fmpq) -> float:
     """The float64 nearest to sign(value) sqrt(|value|)."""
     numerator, denominator = abs(int(value.p)), int(value.q)
