@@ -8,6 +8,9 @@ from typing import Any
 
 from sumwise.errors import UsageError
 
+WORTHWHILE = 50_000
+"""Rows that are worth a thread."""
+
 
 def processors() -> int:
     """How many this process may use; where the system does not tell, how many there are."""

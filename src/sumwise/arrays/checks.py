@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,7 @@ from sumwise.arrays import reading
 from sumwise.arrays.words import counted
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.columns import Column, places_shown
+from sumwise.threads import WORTHWHILE, processors
 
 FEW = 1000
 """Up to this many unknowns always fit."""
@@ -190,13 +192,20 @@ def _read(values: Any, name: str, decimal: bool | None) -> Table:
     names = _names(name, table.shape[1], flat)
     where = [name if flat else f"{name}, column {c + 1} of {table.shape[1]}" for c in range(table.shape[1])]
     floats = table.dtype.kind == "f"
-    if floats:
-        reading.check_finite(table, lambda c: where[c])
     places: Sequence[int | None] = [None] * table.shape[1]
-    if decimal and table.dtype == np.float64:  # all columns at once: they share cache lines
-        places = places_shown(list(table.T))
+    if decimal and table.dtype == np.float64:
+        places = _places(table)
+    if floats and None in places:  # what is no number has no places either
+        reading.check_finite(table, lambda c: where[c])
     columns = [reading.column(table[:, c], at, decimal, floats, places[c]) for c, at in enumerate(where)]
     return Table(tuple(columns), names, flat)
+
+
+def _places(table: NDArray[np.float64]) -> Sequence[int | None]:
+    """Decimals of each column as printed.  All columns at once: they share cache lines."""
+    workers = min(processors(), len(table) // WORTHWHILE + 1)
+    with np.errstate(invalid="ignore"), ThreadPoolExecutor(workers) as pool:
+        return places_shown(list(table.T), pool.map, workers)
 
 
 def _names(name: str, count: int, flat: bool) -> tuple[str, ...]:

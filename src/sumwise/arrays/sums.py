@@ -14,10 +14,7 @@ from sumwise.kernels.products import NotDecimalError
 from sumwise.maths.columns import Column, cross_products, ones
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
-from sumwise.threads import processors
-
-WORTHWHILE = 50_000
-"""Rows that are worth a thread."""
+from sumwise.threads import WORTHWHILE, processors
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -66,7 +66,7 @@ def _ldexp(value: int, exponent: int) -> float:
 
 
 def _distance_from_inverse(R: Floats, near: Floats) -> float:
-    """Bound on |I - R G| in the maximum norm, for a G that `near` is the float64 of to within two units in the last place.
+    """Bound on |I - R G| in the maximum norm; near: G in float64, to within two units in the last place.
 
     Products in floats are off by at most (p + 4) u |R| |near|, whatever the order of the sums [Higham 2002, 3.5].
     """
