@@ -1,0 +1,194 @@
+"""A study in plain words: what each site is asked, what leaves it, what never does.  For the steward who approves."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable
+
+from sumwise.protocol import plain
+from sumwise.protocol.policy import Policy
+from sumwise.protocol.study import Study
+
+WIDTH = 100
+
+
+def in_words(study: Study) -> str:
+    """Paragraphs of lines of at most 100 characters."""
+    parts = (
+        (f"Study '{study.id}'", _what(study)),
+        ("What each site is asked", _asked(study)),
+        ("What leaves a site", _leaves(study)),
+        ("What never leaves a site", _stays(study)),
+        ("What this file itself tells", _told(study)),
+        ("When a site must refuse", _refuses(study.policy)),
+    )
+    return "\n\n".join(
+        "\n".join([title, *(line for item in items for line in _wrapped(item))]) for title, items in parts
+    )
+
+
+def _wrapped(item: str) -> list[str]:
+    return textwrap.wrap(item, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _shown(text: str) -> str:
+    """Text of the contract, in which a character that cannot be seen is shown as its number."""
+    return "".join(c if plain.is_visible(c, 1) or c == " " else ascii(c)[1:-1] for c in text)
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    found = [_shown(name) for name in names]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def _what(study: Study) -> list[str]:
+    return [
+        f"Purpose: {study.purpose}",
+        f"Sites ({len(study.sites)}): {_listed(study.sites, 100)}. All of them, or there is no result.",
+        f"Results go to: {', '.join(study.results_to)}.",
+        f"Last day on which a site answers: {study.expires.isoformat()}.",
+        f"Software: Sumwise {study.software}, the same version everywhere.",
+        f"Digest of the study: {study.digest().hex()}",
+    ]
+
+
+def _asked(study: Study) -> list[str]:
+    linear = study.family == "gaussian"
+    kind = "a linear model by least squares" if linear else "a logistic model with a random intercept for each group"
+    columns = (f"{column['name']} ({column['kind']})" for column in study.contract["columns"])
+    rows = {
+        "error": "Rows with missing values are not accepted: the site stops.",
+        "drop": "Rows with missing values in these columns are left out.",
+    }
+    said = [
+        f"The model: {study.formula}, {kind}.",
+        f"Columns of the site's data that are read: {_listed(columns)}.",
+        rows[study.options.missing],
+    ]
+    if linear:
+        if study.options.weights is not None:
+            said.append(f"Rows are weighted by {study.options.weights}.")
+        numbers = {
+            None: "Numbers of text files are taken as the exact decimals that stand there, others as stored.",
+            True: "Numbers are taken as the exact decimals they are written in.",
+            False: "Numbers are taken as the nearest binary numbers of 64 bits.",
+        }
+        return [*said, numbers[study.options.decimal], "There is one question, and it is always the same."]
+    nodes = study.options.nodes
+    how = "as many as its accuracy needs" if nodes == "auto" else f"fixed at {nodes}"
+    return [
+        *said,
+        f"Quadrature nodes for the random intercept of each group: {how}.",
+        "The first question asks for counts and column sums. Each later one gives values for the model's parameters "
+        "and asks for sums at these values.",
+    ]
+
+
+_ENVELOPES = (
+    "With each message: the site's name, a running number, its signature, digests of the study and the question; once "
+    "its version of Sumwise.",
+    "Where it refuses or ends: the name of the rule with its figure and threshold, or one of a few fixed reasons.",
+    "The coordinator sees the sums of each site; the other sites are sent the total over all sites. Messages are "
+    "signed, not encrypted: whoever can read them on their way, as in a shared folder, sees them too.",
+)
+
+
+def _leaves(study: Study) -> list[str]:
+    p, most = len(study.contract["names"]), study.most_rounds
+    names = f"The p = {p} columns of the model are: {_listed(study.contract['names'])}."
+    if study.family == "gaussian":
+        weighted = study.options.weights is not None
+        return [
+            names,
+            f"In the only round: {(p + 1) * (p + 2) // 2} sums over rows, the products of each two of the {p + 1} "
+            f"columns (those of the model and the response, less its offset if there is one)"
+            f"{', weighted' if weighted else ''}.",
+            "2 counts: rows in the sums, and rows left out because their weight is zero.",
+            f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count: the place of "
+            f"their last binary and decimal digit.",
+            *(["1 sum: of the logarithms of the weights."] if weighted else []),
+            "All sums are exact, to the last digit of the data.",
+            *_ENVELOPES,
+        ]
+    q = p + 1
+    return [
+        names,
+        f"In round 1: 3 counts (rows, groups, groups that are all successes or all failures) and {p + 6} sums over "
+        f"rows and groups (each column of the model; the successes Y and trials N of the groups, their squares and "
+        f"product; the logarithms of the binomial coefficients).",
+        f"In each later round: {2 + q + q * (q + 1) // 2} sums over groups, at the parameters asked for: 1 "
+        f"log-likelihood, {q} first and {q * (q + 1) // 2} second derivatives, 1 measured error of the quadrature.",
+        "With them a count of groups for each number of quadrature nodes that was tried, and 1 count of groups for "
+        "which there was no finite number.",
+        f"At most {most} round{'s' if most > 1 else ''} in all; the site answers each of them once.",
+        *_ENVELOPES,
+    ]
+
+
+def _stays(study: Study) -> list[str]:
+    mixed = study.family == "binomial"
+    return [
+        "Rows as such, and names, texts or dates in them; files, and where they lie: no message has room for them.",
+        *(["Names of groups; numbers of one group, unless a site has no other."] if mixed else []),
+        "Sums are not anonymous by themselves: whoever knows all rows but one can work out that one. The rules below "
+        "are there for this.",
+    ]
+
+
+_KNOWN = ("columns", "learned", "products", "names", "weights")
+
+
+def _told(study: Study) -> list[str]:
+    levels = [c for c in study.contract["columns"] if c.get("levels")]
+    learned = study.contract.get("learned") or []
+    said = []
+    if levels:
+        shown = (f"{c['name']} ({len(c['levels'])})" for c in levels)
+        said.append(f"Names of the levels of {_listed(shown)}: look at them under [contract].")
+    if learned:
+        said.append(
+            f"{2 * len(learned)} constants, a mean and a standard deviation over all sites for each centred or "
+            f"scaled term."
+        )
+    more = [name for name in study.contract if name not in _KNOWN]
+    if more:
+        said.append(f"More, which Sumwise does not know: look at {_listed(more)} under [contract].")
+    return said or ["Names of columns, and nothing of what is in them."]
+
+
+# threshold -> what must hold; {} is the threshold
+_RULES = {
+    "min_rows": "Fewer than {} rows.",
+    "min_groups": "Fewer than {} groups, where the model has groups.",
+    "min_group_rows": "A group with fewer rows than {}.",
+    "max_parameters_per_row": "More than {} parameters a row.",
+    "min_effective": "A column that rests on fewer than {} rows, effectively.",
+    "min_cell": "Fewer than {} rows in a cell of two columns of two values.",
+    "max_leverage": "A row with more than {} of the sum of squares of some combination of columns.",
+    "max_digit_gap": "Digits in a few rows that are finer by more than {} bits than those of the others.",
+    "min_effective_rows": "Weights of a question that rest on fewer than {} rows, effectively.",
+    "min_effective_share": "Weights of a question that rest on less than {} of the rows, effectively.",
+    "max_eta_range": "A question under which the linear predictor ranges over more than {}.",
+    "min_sites": "Fewer than {} sites in the sum.",
+    "min_row_difference": "Rows that differ from those of an earlier request in some, but fewer than {}.",
+    "min_site_difference": "Sites that differ from those of an earlier request in some, but fewer than {}.",
+    "max_rounds": "More than {} questions.",
+}
+
+
+def _refuses(policy: Policy) -> list[str]:
+    """The rules that can refuse; those switched off by name."""
+    on: list[str] = []
+    off: list[str] = []
+    for name, text in _RULES.items():
+        threshold = getattr(policy, name)
+        idle = threshold == math.inf if name.startswith("max_") else threshold == 0
+        (off if idle else on).append(name if idle else text.format(f"{threshold:g}"))
+    if policy.only_expected:
+        on.append("A question that does not follow from the earlier totals, bit for bit, as the site works it out.")
+    else:
+        off.append("only_expected")
+    last = [f"SWITCHED OFF in this study: {', '.join(off)}."] if off else []
+    return [*on, *last, "A site's own policy may be stricter; it is never laxer."]

@@ -1,0 +1,418 @@
+"""The study file: TOML and back, its digest, its problems by name, and its plain words."""
+
+import json
+import re
+from dataclasses import fields, replace
+from datetime import date
+from functools import reduce
+from operator import add
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sumwise.datasets
+from sumwise.data import agree, open_sites, parse
+from sumwise.data.contract import Contract
+from sumwise.errors import UsageError
+from sumwise.protocol.messages import COORDINATOR
+from sumwise.protocol.policy import OPEN, Policy
+from sumwise.protocol.study import Options, Study, from_toml, to_toml
+from sumwise.protocol.study_words import _RULES, in_words
+from tests.unit.protocol.studies import herds, key
+
+SITES = ("north", "south", "Århus west")
+
+
+def public(name: str) -> bytes:
+    return key(name).public_key().public_bytes_raw()
+
+
+def columns(*names: str) -> dict:
+    return {"columns": [{"name": name, "kind": "number", "levels": []} for name in names], "names": list(names)}
+
+
+MIXED = Study(
+    id="herds-2026",
+    purpose="Whether the season changes the risk.",
+    formula="cbind(incidence, size - incidence) ~ period + (1 | herd)",
+    family="binomial",
+    options=Options("error", nodes="auto"),
+    contract={**columns("a", "b", "c", "d"), "learned": [{"text": "scale(a)", "mean": 0.1, "sd": 1e300}]},
+    sites={name: public(name) for name in SITES},
+    coordinator=public(COORDINATOR),
+    policy=Policy(),
+    most_rounds=30,
+    expires=date(2027, 1, 31),
+    results_to=("the steering group",),
+    software="0.1.0",
+)
+LINEAR = replace(
+    MIXED,
+    formula="y ~ x",
+    family="gaussian",
+    options=Options("drop", weights="1 / v", decimal=True),
+    contract={**columns("(Intercept)", "x"), "weights": "1 / v"},
+)
+
+# -- there and back --
+
+words = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,5}){0,3}", fullmatch=True)
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+seen = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=12).filter(
+    lambda text: len(text.encode()) <= 64 and text != COORDINATOR
+)
+values = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | anything,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
+    max_leaves=8,
+)
+number = st.integers(0, 2**53) | st.floats(0, allow_nan=False)
+thresholds = {f.name: st.booleans() if f.name == "only_expected" else number for f in fields(Policy)}
+policies = st.builds(Policy, **{**thresholds, "min_sites": st.integers(0, 2), "max_rounds": st.just(float("inf"))})
+
+
+@st.composite
+def studies(draw):
+    weights = draw(st.none() | seen)
+    gaussian = Options(
+        draw(st.sampled_from(["error", "drop"])), weights=weights, decimal=draw(st.none() | st.booleans())
+    )
+    binomial = Options("drop", nodes=draw(st.just("auto") | st.integers(1, 1000)))
+    family = draw(st.sampled_from(["gaussian", "binomial"]))
+    more = draw(st.dictionaries(anything, values, max_size=4))
+    names = draw(st.lists(seen, min_size=2, max_size=4, unique=True))
+    return Study(
+        draw(words),
+        draw(seen) + draw(st.sampled_from(["", "\nin two lines", ' "quoted" \\ and # more'])),
+        draw(seen),
+        family,
+        gaussian if family == "gaussian" else binomial,
+        {
+            **more,
+            **columns(*draw(st.lists(anything, max_size=3))),
+            "weights": weights if family == "gaussian" else None,
+        },
+        {name: public(name) for name in names},
+        public(COORDINATOR),
+        draw(policies),
+        draw(st.integers(1, 2**32 - 1)),
+        draw(st.dates(date(1000, 1, 1))),
+        tuple(draw(st.lists(seen, min_size=1, max_size=3, unique=True))),
+        draw(seen),
+    )
+
+
+@given(studies())
+@settings(max_examples=60, deadline=None)
+def test_a_study_comes_back_from_its_file_with_the_same_digest(study):
+    back = from_toml(to_toml(study))
+    assert back == study
+    assert back.digest() == study.digest()
+    assert hash(back) == hash(study)
+    for field in fields(Study):
+        assert getattr(back, field.name) == getattr(study, field.name)
+    assert to_toml(back) == to_toml(study)
+    assert all(len(line) <= 100 for line in in_words(study).splitlines())
+
+
+@pytest.mark.parametrize("missing", ["error", "drop"])
+def test_a_contract_comes_back_from_the_file_as_it_was_agreed(missing):
+    formula = parse("cbind(incidence, size - incidence) ~ factor(period) + scale(size) + (1 | herd)")
+    contract = agree(formula, open_sites(sumwise.datasets.load("cbpp")), missing=missing)
+    study = replace(MIXED, contract=contract.to_dict())
+    back = from_toml(to_toml(study))
+    assert Contract.from_dict(back.contract) == contract
+    json.dumps(back.contract)
+    assert (
+        back.digest() == study.digest() == replace(MIXED, contract=json.loads(json.dumps(contract.to_dict()))).digest()
+    )
+
+
+# -- the digest --
+
+CHANGES = [
+    {"id": "herds-2027"},
+    {"purpose": MIXED.purpose + " "},
+    {"formula": MIXED.formula.replace("period", "size")},
+    {"family": "gaussian", "options": Options("error")},
+    {"options": Options("drop", nodes="auto")},
+    {"options": Options("error", nodes=1)},
+    {"options": Options("error", nodes=2)},
+    {"contract": columns("a", "b", "c", "d")},
+    {"contract": {**MIXED.contract, "learned": [{"text": "scale(a)", "mean": 0.1, "sd": 1e299}]}},
+    {"contract": {**MIXED.contract, "names": ["a", "b", "d", "c"]}},
+    {"contract": {**MIXED.contract, "more": True}},
+    {"contract": {**MIXED.contract, "more": 1}},
+    {"contract": {**MIXED.contract, "more": 1.0}},
+    {"contract": {**MIXED.contract, "more": "1"}},
+    {"contract": {**MIXED.contract, "more": [1]}},
+    {"contract": {**MIXED.contract, "more": []}},
+    {"contract": {**MIXED.contract, "more": {}}},
+    {"sites": {**MIXED.sites, "east": public("east")}},
+    {"sites": {**MIXED.sites, "north": public("east")}},
+    {"sites": {name + "2": public(name) for name in SITES}},
+    {"coordinator": public("another")},
+    *[
+        {
+            "policy": replace(
+                Policy(), **{f.name: False if f.name == "only_expected" else 2.5 if f.name != "max_rounds" else 31}
+            )
+        }
+        for f in fields(Policy)
+    ],
+    {"most_rounds": 29},
+    {"expires": date(2027, 2, 1)},
+    {"results_to": ("the steering group", "the sites")},
+    {"results_to": ("the steering groups",)},
+    {"software": "0.1.1"},
+]
+
+
+def test_any_change_of_any_field_changes_the_digest():
+    changed = [replace(MIXED, **change) for change in CHANGES]
+    linear = [
+        LINEAR,
+        replace(LINEAR, options=Options("drop", weights="1 / v", decimal=False)),
+        replace(LINEAR, options=Options("drop", weights="1 / v")),
+        replace(LINEAR, options=Options("drop"), contract=columns("(Intercept)", "x")),
+        replace(LINEAR, options=Options("drop", weights="v"), contract={**LINEAR.contract, "weights": "v"}),
+    ]
+    everything = [MIXED, *changed, *linear]
+    assert len({study.digest() for study in everything}) == len(everything)
+    assert {name for change in CHANGES for name in change} == {field.name for field in fields(Study)}
+
+
+def test_the_digest_is_that_of_the_content_not_of_the_spelling():
+    text = to_toml(MIXED).replace('[\n    "the steering group",\n]', "['the steering group']")
+    top, *tables = re.split(r"\n(?=\[\w+\]\n)", text)
+    lines = [line for line in top.splitlines() if line and not line.startswith("#")]
+    other = "\n".join([*reversed(lines), "", *reversed(tables), "# the end"])
+    other = other.replace("min_rows = 20", "min_rows = 2e1 # rows").replace("2027-01-31", '"2027-01-31"')
+    other = re.sub('"[0-9a-f]{64}"', lambda hexed: hexed[0].upper(), other)
+    assert other != text
+    assert from_toml(other) == MIXED
+    assert replace(MIXED, sites=dict(reversed(MIXED.sites.items()))) == MIXED
+
+
+def test_the_digest_of_this_study_is_what_it_was():
+    """Its layout may not change without a new version.  From this code, on the day the layout was set."""
+    assert MIXED.encode().startswith(b"SUMS\x01\x0a\x00\x00\x00herds-2026")
+    assert MIXED.digest().hex() == "e12c706af0c30b1ede96c1c678f68c894477eb8607795156ce255f590bfeecf7"
+
+
+def test_terms_are_what_the_machines_need():
+    terms = MIXED.terms()
+    assert terms.study == MIXED.digest()
+    assert terms.sites == tuple(sorted(SITES))
+    assert {name: k.public_bytes_raw() for name, k in terms.keys.items()} == {
+        n: public(n) for n in (COORDINATOR, *SITES)
+    }
+    assert (terms.most_rounds, terms.software) == (30, "0.1.0")
+
+
+# -- problems --
+
+NORTH = public("north").hex()
+
+# what a hand did to the file: text, its replacement, what the error says
+EDITS = [
+    ("most_rounds = 30", "", r"most_rounds: it is missing; a number from 1 belongs there"),
+    ("most_rounds = 30", "most_rounds = 0", r"most_rounds: it is 0; a number from 1 belongs"),
+    ("most_rounds = 30", "most_rounds = true", r"most_rounds: it is True"),
+    ("most_rounds = 30", "most_rounds = 31", r"most_rounds: it is 31; policy.max_rounds asks for 30 or fewer"),
+    ("most_rounds = 30", "most_rounds = 30\nrounds = 3", r"rounds: unknown; known are format, id,"),
+    ("format = 1", "format = 2", r"format: it is 2; 1, which this version reads, belongs"),
+    ("format = 1", "", r"format: it is missing"),
+    ('id = "herds-2026"', 'id = "Herds 2026"', r"id: it is 'Herds 2026'; small letters"),
+    ('family = "binomial"', 'family = "poisson"', r"family: it is 'poisson'; \"gaussian\" or \"binomial\" belongs"),
+    ('family = "binomial"', 'family = ["binomial"]', r"family: it is \['binomial'\]"),
+    ('family = "binomial"', 'family = "gaussian"', r"options.nodes: the model of family 'gaussian' does not know it"),
+    ('nodes = "auto"', "nodes = 0", r'options.nodes: it is 0; "auto" or a whole number from 1 to 1000'),
+    ('nodes = "auto"', "", r"options.nodes: it is missing"),
+    ('nodes = "auto"', 'node = "auto"', r"options.node: unknown; known are missing, nodes"),
+    ('missing = "error"', 'missing = "ignore"', r"options.missing: it is 'ignore'"),
+    ('missing = "error"', "missing = []", r"options.missing: it is \[\]"),
+    ('missing = "error"', "", r"options.missing: it is missing"),
+    (NORTH, NORTH[:-1], r"sites.'north': its key is '.*; an Ed25519 public key, 64 hex digits"),
+    (NORTH, "g" + NORTH[1:], r"sites.'north': its key is 'g"),
+    (NORTH, "0" * 64, r"sites.'north': its key is b'.*not all zero belongs"),
+    (NORTH, public("south").hex(), r"sites.'south': its key is that of 'north'; a key of its own"),
+    (NORTH, public(COORDINATOR).hex(), r"sites.'north': its key is that of 'coordinator'"),
+    ("north =", "south =", r"the study file is no TOML: Cannot overwrite a value .*twice\?"),
+    ("north =", '"no\\u200brth" =', r"sites.'no\\u200brth': this names no site"),
+    ("north =", "coordinator =", r"sites.'coordinator': this names no site"),
+    (f'north = "{NORTH}"', "", r"sites: they are 2; policy.min_sites asks for at least 3"),
+    ("min_rows = 20", "min_rows = -1", r"policy.min_rows: it is -1; a number, zero or more, belongs there"),
+    ("min_rows = 20", "min_rows = nan", r"policy.min_rows: it is nan"),
+    ("min_rows = 20", 'min_rows = "20"', r"policy.min_rows: it is '20'"),
+    ("min_rows = 20", "min_rows = 9007199254740993", r"policy.min_rows: it is 9007199254740993; a number up to"),
+    ("min_rows = 20", "", r"policy.min_rows: it is missing; a number belongs there"),
+    ("min_rows = 20", "min_row = 20", r"policy.min_row: unknown"),
+    ("only_expected = true", "only_expected = 1", r"policy.only_expected: it is 1; true or false belongs"),
+    ("expires = 2027-01-31", 'expires = "31.1.2027"', r"expires: it is '31.1.2027'; a day such as 2027-01-31"),
+    ("expires = 2027-01-31", 'expires = "2027-02-30"', r"expires: it is '2027-02-30'"),
+    ("expires = 2027-01-31", "expires = 2027-01-31T00:00:00", r"expires: it is datetime"),
+    (
+        "expires = 2027-01-31",
+        "expires = 2026-12-31",
+        r"expires: 2026-12-31 is past, today is 2027-01-01; a day to come",
+    ),
+    ('"the steering group",', "", r"results_to: it is \(\); a list of names"),
+    ('"the steering group"', "1", r"results_to: it is \[1\]"),
+    ('"the steering group"', '"a", "a"', r"results_to: it is \('a', 'a'\); a list of names, each once"),
+    ('software = "0.1.0"', "software = 0.1", r"software: it is 0.1"),
+    ('"Whether the season', '"\\u202eWhether the season', r"purpose: it is '\\u202eWhether"),
+    ("[contract]", "[contract]\nday = 2027-01-31", r"contract: contract.day is of type date, not a number, text"),
+    ("[contract]", "[contract]\nbig = 9223372036854775808", r"contract.big is 9223372036854775808, which is no finite"),
+    ("[contract]", "[contract]\nbad = inf", r"contract.bad is inf"),
+    ("[contract]", f"[contract]\ndeep = {'[' * 9}{']' * 9}", r"contract.deep.* is nested deeper than 8"),
+    ("[contract]", f"[contract]\ndeep = {'[' * 5000}{']' * 5000}", r"no TOML|nested deeper than 8"),
+    ("[contract]", f"[contract]\nlong = '{'a' * 10001}'", r"contract.long is a text of 10001 characters"),
+    ("[contract]", "[contract]\nweights = 'v'", r"contract.weights: it is 'v'; options.weights, None, belongs there"),
+    ('name = "a", kind = "number"', 'name = "a"', r"contract.columns: it is .*a list of tables, each with name, kind"),
+    ('kind = "number", levels = []', 'kind = "number", levels = 3', r"contract.columns: it is "),
+    ("names = [", "name = [", r"contract.names: it is None; a list of the names of the columns of X belongs"),
+    ('{ text = "scale(a)", mean = 0.1, sd = 1e+300 }', "inf", r"contract.learned\[0\] is inf"),
+    ("[contract]", "[contract", r"the study file is no TOML: .*line"),
+]
+
+
+@pytest.mark.parametrize(("text", "by", "says"), EDITS)
+def test_a_problem_of_a_file_is_named_with_key_fault_and_remedy(text, by, says):
+    file = to_toml(MIXED)
+    assert text in file
+    with pytest.raises(UsageError, match=says):
+        from_toml(file.replace(text, by, 1), today=date(2027, 1, 1))
+
+
+def test_all_problems_are_named_at_once():
+    file = to_toml(MIXED)
+    for text, by in [("format = 1", ""), ("most_rounds = 30", "most_rounds = 0"), (NORTH, "x"), ("min_cell = 5", "")]:
+        file = file.replace(text, by)
+    with pytest.raises(UsageError) as error:
+        from_toml(file)
+    found = [line.split(":")[0].strip() for line in str(error.value).splitlines()[1:]]
+    assert sorted(found) == ["format", "most_rounds", "policy.min_cell", "sites.'north'"]
+
+
+@pytest.mark.parametrize("name", ["options", "sites", "policy", "contract"])
+def test_a_table_that_is_none_is_named(name):
+    """Tables come last in the file: what follows `name` is cut off, and a number put in its place."""
+    file = to_toml(MIXED)
+    file = re.sub(rf"\n\[{name}\]\n(?:(?!\n\[\w+\]).|\n(?!\[\w+\]))*", "\n", file, flags=re.S)
+    file = re.sub(rf"\n\[\[{name}\.\w+\]\]\n(?:(?!\n\[).)*", "\n", file, flags=re.S)
+    with pytest.raises(UsageError, match=rf"{name}: it is missing"):
+        from_toml(file)
+    with pytest.raises(UsageError, match=rf"{name}: it is 1; a table"):
+        from_toml(f"{name} = 1\n" + file)
+
+
+def test_the_last_day_is_not_past():
+    file = to_toml(MIXED)
+    assert from_toml(file, today=date(2027, 1, 31)) == MIXED
+    with pytest.raises(UsageError, match="expires: 2027-01-31 is past"):
+        from_toml(file, today=date(2027, 2, 1))
+
+
+def test_a_file_beyond_any_study_is_not_read():
+    with pytest.raises(UsageError, match="a study file of 4194305 characters is too long"):
+        from_toml(" " * 4194305)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_damaged_file_is_another_study_or_refused(data):
+    file = to_toml(MIXED)
+    at = data.draw(st.integers(0, len(file) - 1))
+    damaged = (
+        file[:at] + data.draw(st.characters(codec="utf-8") | st.just("")) + file[at + data.draw(st.integers(0, 3)) :]
+    )
+    try:
+        study = from_toml(damaged)
+    except UsageError:
+        return
+    assert from_toml(to_toml(study)) == study
+
+
+# -- in plain words --
+
+
+def flat(study: Study) -> str:
+    return re.sub(r"\s+", " ", in_words(study))
+
+
+def test_words_of_a_linear_study_count_what_its_summand_holds():
+    """p = 2: a Gram of 3 columns has 6 entries; units are two numbers for each of 3 columns and for the weights."""
+    text = flat(LINEAR)
+    for said in (
+        "y ~ x, a linear model by least squares",
+        "6 sums over rows",
+        "3 columns",
+        "weighted",
+        "2 counts",
+        "8 numbers that say in which units",
+        "Rows are weighted by 1 / v",
+        "exact decimals",
+        "1 sum: of the logarithms",
+    ):
+        assert said in text
+    assert "logarithms" not in flat(replace(LINEAR, options=Options("drop"), contract=columns("(Intercept)", "x")))
+
+
+def test_words_of_a_mixed_study_count_what_its_summands_hold():
+    """p = 4, q = 5: 10 sums in round 1, and 2 + q + q (q + 1) / 2 = 22 in each later one (glmm_messages.Summand)."""
+    text = flat(MIXED)
+    for said in (
+        "10 sums over rows and groups",
+        "22 sums over groups",
+        "5 first and 15 second derivatives",
+        "At most 30 rounds",
+        "random intercept",
+        "Names of groups",
+        "2 constants",
+        "all sites",
+        "Last day on which a site answers: 2027-01-31",
+        MIXED.digest().hex(),
+    ):
+        assert said in text or said.capitalize() in text
+
+
+def test_the_counts_in_words_are_those_of_real_answers():
+    model, sites, rows = herds()
+    state = model.start()
+    first = [site.answer(model.ask(state)) for site in sites.values()]
+    state = model.step(state, reduce(add, first))
+    later = next(iter(sites.values())).answer(model.ask(state))
+    text = flat(replace(MIXED, contract=columns(*rows.columns)))
+    assert f"and {first[0].columns.shape[0] + first[0].totals.shape[0]} sums over rows and groups" in text
+    assert f"In each later round: {later.values.shape[0]} sums over groups" in text
+
+
+def test_words_name_every_threshold_and_what_is_switched_off():
+    assert {*_RULES, "only_expected"} == {field.name for field in fields(Policy)}
+    text = flat(MIXED)
+    for said in ("Fewer than 20 rows.", "Fewer than 3 sites", "More than 0.1 parameters a row", "bit for bit"):
+        assert said in text
+    assert "SWITCHED OFF" not in text
+    open_text = flat(replace(MIXED, policy=OPEN))
+    off = open_text.split("SWITCHED OFF in this study: ")[1].split(".")[0]
+    assert off.split(", ") == [field.name for field in fields(Policy)]
+
+
+def test_words_tell_of_the_wire_and_of_what_the_contract_holds():
+    for study in (MIXED, LINEAR):
+        assert "signed, not encrypted" in flat(study)
+        assert "the name of the rule with its figure and threshold" in flat(study)
+    assert "Names of columns, and nothing of what is in them." in flat(LINEAR)
+    district = {"name": "district", "kind": "text", "levels": ["a", "b"]}
+    more = replace(LINEAR, contract={**LINEAR.contract, "columns": [district], "notes": "x"})
+    assert "Names of the levels of district (2)" in flat(more)
+    assert "does not know: look at notes" in flat(more)
+    with pytest.raises(UsageError, match=r"contract.learned: it is 1; a list of constants"):
+        replace(LINEAR, contract={**LINEAR.contract, "learned": 1})
+
+
+def test_words_show_what_cannot_be_seen():
+    hidden = {**MIXED.contract, **columns("a\u202eb\nc")}
+    assert "a\\u202eb\\nc (number)" in flat(replace(MIXED, contract=hidden))
