@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from sumwise.arrays import checks, lstsq_text, sums
 from sumwise.arrays.condition import Conditioning
 from sumwise.arrays.digits import Inputs, check_inputs, check_samples, digits_of_sums, digits_table, residuals_of
-from sumwise.arrays.student import two_sided
 from sumwise.arrays.sums import Rows
 from sumwise.arrays.words import counted
 from sumwise.errors import UsageError
@@ -24,6 +23,7 @@ from sumwise.maths.columns import times
 from sumwise.maths.conditioning import condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
+from sumwise.maths.student import two_sided
 from sumwise.threads import check_threads
 
 Floats = NDArray[np.float64]

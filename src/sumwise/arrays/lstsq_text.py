@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sumwise.arrays.digits import errors_of
-from sumwise.arrays.student import two_sided
 from sumwise.arrays.words import counted, freedom, number, within
 from sumwise.errors import DataError
 from sumwise.maths.least_squares import Dependence
+from sumwise.maths.student import two_sided
 from sumwise.printing import align, combination, digits_text, paragraph, table
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from sumwise.arrays.polynomial_values import (
     values_at,
     within_range,
 )
-from sumwise.arrays.student import two_sided
 from sumwise.errors import UsageError
 from sumwise.maths.conditioning import MOST_DIGITS, surviving
 from sumwise.maths.gram import Gram
@@ -39,6 +38,7 @@ from sumwise.maths.polynomials import (
     power_gram,
     variance_shape,
 )
+from sumwise.maths.student import two_sided
 
 Floats = NDArray[np.float64]
 
@@ -86,8 +86,7 @@ def polyfit(
     w = None if weights is None else checks.weights(weights, decimal)
     shapes: dict[str, tuple[int, ...]] = {"x": (len(column),), "y": (len(response),)}
     checks.check_rows(shapes if w is None else {**shapes, "weights": (len(w),)})
-    points = tuple(None if c is None else Points.of(c) for c in (column, response, w))
-    gram = power_gram(points[0], points[1], degree, points[2])  # type: ignore[arg-type]
+    gram = power_gram(Points.of(column), Points.of(response), degree, None if w is None else Points.of(w))
     return PolynomialFit(PolynomialData(column, response, w), gram, degree, basis, ends)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sumwise.arrays.student import two_sided
 from sumwise.arrays.words import counted, freedom, number, within
 from sumwise.errors import DataError
+from sumwise.maths.student import two_sided
 from sumwise.printing import align, digits_text, paragraph, table
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from sumwise.errors import DataError
 from sumwise.maths.exact_matrices import half_exponent
 from sumwise.maths.gram import Gram
 from sumwise.maths.normal_equations import NormalEquations
-from sumwise.maths.refinement import refined
+from sumwise.maths.refinement import Refinement
 from sumwise.maths.rounding import (
     fits,
     fraction,
@@ -115,8 +115,9 @@ class LeastSquares:
         """Coefficients that can be settled without the inverse, which would take most of the time."""
         e = self.equations
         found: dict[Place, float] = {}
+        refinement = Refinement(e.kept)
         for k, y in enumerate(self.responses):
-            balls = refined(e.kept, [e.gram.entry(c, y) for c in e.columns]) or ()
+            balls = refinement.solve([e.gram.entry(c, y) for c in e.columns]) or ()
             for j, (middle, radius, exponent) in enumerate(balls):
                 unit = rational(Fraction(2) ** exponent * e.gram.unit(y)) / e.unit[j]
                 low, high = (fmpq(middle + side) * unit for side in (-radius, radius))

@@ -24,39 +24,59 @@ MOST_STEPS = 40
 UNIT_ROUNDOFF = 2.0**-53
 
 
-def refined(G: fmpz_mat, c: Sequence[int]) -> list[tuple[int, int, int]] | None:
-    """x (p,) with G x = c as (middle, radius, exponent): x_j lies in (middle +- radius) 2^exponent.
+class Refinement:
+    """The solutions x (p,) of G x = c.  G (p, p): symmetric positive definite integers.
 
-    G (p, p) symmetric positive definite integers; c (p,).  None where float64 cannot tell G from a singular matrix.
+    R is found once, for all right-hand sides.
     """
-    entries = [[int(v) for v in row] for row in G.tolist()]
-    scale = [(row[j].bit_length() + 1) // 2 for j, row in enumerate(entries)]
-    near = np.array(
-        [[_ldexp(v, -a - b) for v, b in zip(row, scale, strict=True)] for row, a in zip(entries, scale, strict=True)]
-    )
+
+    def __init__(self, G: fmpz_mat) -> None:
+        self.G = G
+        self.scale = [(int(G[j, j]).bit_length() + 1) // 2 for j in range(G.nrows())]
+        near = self._near()
+        self.R = _inverse(near)
+        self.alpha = _distance_from_inverse(self.R, near)
+
+    def _near(self) -> Floats:
+        """G in float64, its diagonal about 1."""
+        near = np.empty((len(self.scale),) * 2)
+        for i, a in enumerate(self.scale):
+            for j, b in enumerate(self.scale[: i + 1]):
+                near[i, j] = near[j, i] = _ldexp(int(self.G[i, j]), -a - b)
+        return near
+
+    def solve(self, c: Sequence[int]) -> list[tuple[int, int, int]] | None:
+        """x as (middle, radius, exponent): x_j lies in (middle +- radius) 2^exponent.
+
+        c (p,).  None where float64 cannot tell G from a singular matrix.
+        """
+        if not self.alpha < 0.5:
+            return None
+        G, R, scale = self.G, self.R, self.scale
+        largest = max((v.bit_length() - a for v, a in zip(c, scale, strict=True) if v), default=0)
+        # z'_j = x_j 2^(scale_j - largest) is of moderate size; Z = z' 2^F
+        top = max(scale)
+        F = max(FRACTION_BITS, largest - top)
+        Z = [0] * len(c)
+        goal = [v << (F + top - largest) for v in c]
+        for _ in range(MOST_STEPS):
+            W = fmpz_mat(len(Z), 1, [z << (top - s) for z, s in zip(Z, scale, strict=True)])
+            residual = [g - int(v) for g, (v,) in zip(goal, (G * W).tolist(), strict=True)]
+            step, bound, exponent = _step(R, residual, scale)
+            error = bound / (1 - self.alpha)
+            places = exponent - top  # step_j 2^places is the change of Z_j
+            if error == 0 or math.log2(error) + places < 0:
+                return [(z, _ceiling(error, places), largest - s - F) for z, s in zip(Z, scale, strict=True)]
+            Z = [z + _whole(v, places) for z, v in zip(Z, step.tolist(), strict=True)]
+        return None
+
+
+def _inverse(near: Floats) -> Floats:
+    """About the inverse; nan where float64 finds none."""
     try:
-        R = np.linalg.inv(near)
+        return np.asarray(np.linalg.inv(near))
     except np.linalg.LinAlgError:
-        return None
-    alpha = _distance_from_inverse(R, near)
-    largest = max((v.bit_length() - a for v, a in zip(c, scale, strict=True) if v), default=0)
-    if not alpha < 0.5:
-        return None
-    # z'_j = x_j 2^(scale_j - largest) is of moderate size; Z = z' 2^F
-    top = max(scale)
-    F = max(FRACTION_BITS, largest - top)
-    Z = [0] * len(c)
-    goal = [v << (F + top - largest) for v in c]
-    for _ in range(MOST_STEPS):
-        W = fmpz_mat(len(Z), 1, [z << (top - s) for z, s in zip(Z, scale, strict=True)])
-        residual = [g - int(v) for g, (v,) in zip(goal, (G * W).tolist(), strict=True)]
-        step, bound, exponent = _step(R, residual, scale)
-        error = bound / (1 - alpha)
-        places = exponent - top  # step_j 2^places is the change of Z_j
-        if error == 0 or math.log2(error) + places < 0:
-            return [(z, _ceiling(error, places), largest - s - F) for z, s in zip(Z, scale, strict=True)]
-        Z = [z + _whole(v, places) for z, v in zip(Z, step.tolist(), strict=True)]
-    return None
+        return np.full_like(near, np.nan)
 
 
 def _ldexp(value: int, exponent: int) -> float:

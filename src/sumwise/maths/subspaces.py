@@ -21,7 +21,7 @@ from sumwise.maths.bases import column_space, null_space
 from sumwise.maths.exact_matrices import identity, matrix, solve
 from sumwise.maths.gram import Gram
 from sumwise.maths.normal_equations import NormalEquations
-from sumwise.maths.rounding import fraction, nearest, nearest_in, precision, rational
+from sumwise.maths.rounding import nearest, nearest_in, precision, rational
 from sumwise.maths.settling import Ladder, Place, decide
 from sumwise.maths.solutions import Balls, Rationals
 
@@ -77,34 +77,6 @@ def pinv(A: Floats) -> Floats:
     if not A.size:
         return np.zeros(A.shape[::-1])
     return _Tall(A).inverse() if A.shape[0] >= A.shape[1] else _Tall(A.T).inverse().T
-
-
-def left_inverse(A: Floats) -> Floats:
-    """The left inverse (A'A)^-1 A' (p, n) of A (n, p), the one of least norm.
-
-    Raises DataError if the columns are not independent; it names the first one that depends on others.
-    """
-    n, p = A.shape
-    columns = NormalEquations(Gram.of(_columns(A)), range(p)) if A.size else None
-    found = columns.rank if columns is not None else 0
-    if found == p:
-        return pinv(A)
-    which = "" if columns is None else f": {describe_dependence(columns)}"
-    raise DataError(
-        f"a matrix of {n} x {p} and rank {found} has no left inverse, which takes {p} independent columns{which}. "
-        "Leave out the dependent columns, or use the pseudo-inverse."
-    )
-
-
-def describe_dependence(equations: NormalEquations) -> str:
-    """The first dependent column in words, e.g. "column 3 = 1 x column 0 + 2 x column 1"."""
-    d = equations.dependent[0]
-    terms = [
-        f"{_short(fraction(equations.combination[i, 0]))} x column {j}"
-        for i, j in enumerate(equations.independent)
-        if equations.combination[i, 0]
-    ]
-    return f"column {d} = {' + '.join(terms[:5]) or '0'}{' + ...' if len(terms) > 5 else ''}"
 
 
 def column_projection(A: Floats) -> Floats:
@@ -236,7 +208,3 @@ def _tall(A: Floats) -> Floats:
 
 def _columns(X: Floats) -> list[Floats]:
     return [np.ascontiguousarray(column) for column in X.T]
-
-
-def _short(value: Fraction) -> str:
-    return str(value) if len(str(value)) <= 12 else f"{float(value):.6g}"

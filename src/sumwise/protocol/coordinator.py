@@ -31,6 +31,7 @@ from sumwise.protocol.messages import (
     Refuse,
     SiteReady,
     Total,
+    decode_signed,
     open_envelope,
     sign,
 )
@@ -109,11 +110,7 @@ class Coordinator:
         return self._say(ended, Abort, who, why)
 
     def _site_is_ready(self, state: CoordinatorState, message: SiteReady) -> tuple[CoordinatorState, tuple[bytes, ...]]:
-        if message.software != self.terms.software:
-            raise ProtocolError(
-                f"'{message.sender}' runs Sumwise {message.software}, the study asks for {self.terms.software}: other "
-                f"versions may give other bits"
-            )
+        self.terms.check_software(f"'{message.sender}'", message.software)
         state = replace(state, ready=state.ready | {message.sender})
         return self._ask(state) if len(state.ready) == len(self.terms.sites) else (state, ())
 
@@ -137,13 +134,13 @@ class Coordinator:
             raise ProtocolError(f"'{site}' answers round {message.round}; the open one is round {state.round}")
         if site in state.answers:
             raise ProtocolError(f"'{site}' has answered round {state.round} already")
-        _check_fits(site, state.question, message.summand, {s: self._summand(e) for s, e in state.answers.items()})
+        _check_fits(site, state.question, message.summand, state.answers)
         state = replace(state, answers={**state.answers, site: envelope})
         return self._close(state) if not self.missing(state) else (state, ())
 
     def _close(self, state: CoordinatorState) -> tuple[CoordinatorState, tuple[bytes, ...]]:
         """All sites have answered: the exact total, and the model's next step."""
-        summands = (payloads.decode(self._summand(state.answers[site])) for site in self.terms.sites)
+        summands = (payloads.decode(_summand(state.answers[site])) for site in self.terms.sites)
         payload = payloads.encode(reduce(add, summands))
         answers = tuple((site, digest(state.answers[site])) for site in self.terms.sites)
         state, said = self._say(replace(state, totals=(*state.totals, payload)), Total, state.round, payload, answers)
@@ -154,11 +151,6 @@ class Coordinator:
         else:
             state, more = self._ask(state)
         return state, (*said, *more)
-
-    def _summand(self, envelope: bytes) -> bytes:
-        answer = open_envelope(envelope, self.terms.keys, self.terms.study)
-        assert isinstance(answer, Answer)
-        return answer.summand
 
     def _say(
         self, state: CoordinatorState, kind: type[Message], *fields: Any
@@ -172,18 +164,25 @@ def result_digest(totals: tuple[bytes, ...]) -> bytes:
     return digest(b"".join(digest(total) for total in totals))
 
 
-def _check_fits(site: str, question: bytes, summand: bytes, others: Mapping[str, bytes]) -> None:
-    """Raises ProtocolError for a summand that is no answer to this question, or does not add to another site's.
+def _summand(envelope: bytes) -> bytes:
+    """Of an answer whose envelope was opened when it came."""
+    answer = decode_signed(envelope)
+    assert isinstance(answer, Answer)
+    return answer.summand
 
-    others: summands by site.
+
+def _check_fits(site: str, question: bytes, summand: bytes, others: Mapping[str, bytes]) -> None:
+    """Raises ProtocolError for a summand that is no answer to this question, or does not add to the others'.
+
+    others: envelopes by site, which add up: one of them speaks for all.
     """
     asked, answered = payloads.kind_of(question), payloads.kind_of(summand)
     if asked.answer is not answered.holds:
         raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name}")
     found: Any = payloads.decode(summand)
-    for other, theirs in [*others.items()][:1]:
+    for other, envelope in [*others.items()][:1]:
         try:
-            found + payloads.decode(theirs)
+            found + payloads.decode(_summand(envelope))
         except ValueError as error:
             raise ProtocolError(
                 f"the answers of '{site}' and '{other}' have different columns and do not add up"

@@ -269,7 +269,7 @@ def sign(message: Message, key: Ed25519PrivateKey) -> bytes:
 
 
 def decode_signed(envelope: bytes) -> Message:
-    """The message in an envelope of one's own: its signature is not looked at."""
+    """The message in an envelope of one's own, or opened before: its signature is not looked at."""
     return decode(envelope[:-SIGNATURE_BYTES])
 
 

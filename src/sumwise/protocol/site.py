@@ -115,11 +115,7 @@ class SiteAgent:
         return replace(after, seen=message.sequence), out
 
     def _greeted(self, state: SiteState, message: Hello) -> tuple[SiteState, tuple[bytes, ...]]:
-        if message.software != self.terms.software:
-            raise ProtocolError(
-                f"the coordinator runs Sumwise {message.software}, the study asks for {self.terms.software}: other "
-                f"versions may give other bits"
-            )
+        self.terms.check_software("the coordinator", message.software)
         return self._say(state, SiteReady, self.terms.software)
 
     def _asked(self, state: SiteState, message: Ask) -> tuple[SiteState, tuple[bytes, ...]]:

@@ -81,3 +81,10 @@ class Terms:
     keys: Mapping[str, Ed25519PublicKey]
     most_rounds: int
     software: str
+
+    def check_software(self, who: str, version: str) -> None:
+        """Raises ProtocolError where somebody runs another version than the study asks for."""
+        if version != self.software:
+            raise ProtocolError(
+                f"{who} runs Sumwise {version}, the study asks for {self.software}: other versions may give other bits"
+            )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc, fdtrc, ndtri, stdtr, stdtrit
+from scipy.special import erfc, fdtrc, ndtri, stdtrit
 
 from sumwise.errors import UsageError
 
@@ -25,11 +25,6 @@ class FStatistic(NamedTuple):
 def two_sided_p(z: Floats) -> Floats:
     """P(|Z| > |z|) for Z ~ N(0, 1), accurate in the tail."""
     return np.asarray(erfc(np.abs(z) / np.sqrt(2)))
-
-
-def two_sided_t(t: Floats, df: int) -> Floats:
-    """P(|T| > |t|) for T ~ t(df), accurate in the tail; nan where t is nan, or df is 0."""
-    return np.asarray(2 * stdtr(df, -np.abs(t))) if df else np.full(np.shape(t), np.nan)
 
 
 def f_test(value: float, df1: int, df2: int) -> FStatistic:

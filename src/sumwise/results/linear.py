@@ -17,10 +17,11 @@ from sumwise.kernels.library import log
 from sumwise.maths.conditioning import Condition, condition
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
+from sumwise.maths.student import two_sided
 from sumwise.results import linear_digits, linear_rows, linear_summary
 from sumwise.results.anova import compare, sequential
 from sumwise.results.fit import Fit, common_fields
-from sumwise.results.inference import FStatistic, f_test, t_quantile, two_sided_t
+from sumwise.results.inference import FStatistic, f_test, t_quantile
 from sumwise.results.linear_verdict import judge
 from sumwise.results.record import Verdict
 
@@ -113,7 +114,7 @@ class LinearFit(Fit):
     @property
     def pvalues(self) -> pd.Series:
         """P(|T| > |t|) for T ~ t(df_resid), by term."""
-        return pd.Series(two_sided_t(self.t.to_numpy(), self.df_resid), index=list(self.terms), name="p_value")
+        return pd.Series(two_sided(self.t.to_numpy(), self.df_resid), index=list(self.terms), name="p_value")
 
     # -- criteria --
 

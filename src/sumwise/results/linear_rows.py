@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sumwise.data import Contract, DesignBlock, Rows, Source, build, open_sites, parse, rows
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.columns import Column, times
+from sumwise.maths.rounding import pair, rational
 from sumwise.models.linear import sums
 from sumwise.results.inference import t_quantile
 
@@ -239,8 +240,7 @@ def _check_estimable(fit: LinearFit, new: Rows) -> None:
     for dependence in fit.everything.dependences:
         places = [*dependence.coefficients, dependence.column]
         factors = [*dependence.coefficients.values(), Fraction(-1)]
-        high = np.array([[float(factor)] for factor in factors])
-        low = np.array([[float(factor - Fraction(h))] for factor, (h,) in zip(factors, high.tolist(), strict=True)])
+        high, low = np.array([pair(rational(factor)) for factor in factors]).T[..., np.newaxis]
         off = times([Column.of(new.x[c], new.exact[c]) for c in places], high, low)[:, 0]
         size = sum(np.abs(new.x[c] * h) for c, (h,) in zip(places, high.tolist(), strict=True))
         bad = np.abs(off) > HOLDS * size

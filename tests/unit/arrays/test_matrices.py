@@ -31,6 +31,13 @@ def test_a_left_inverse_needs_independent_columns() -> None:
         sw.left_inverse(A)
     with pytest.raises(sw.DataError, match="column 1 is zero in every row"):
         sw.left_inverse([[0, 1], [0, 2], [0, 3]])
+    with pytest.raises(sw.DataError, match=r"rank 2.*column 3 = 2 \* column 1 \+ column 2"):
+        sw.left_inverse([[1, 2, 4], [0, 1, 1], [1, 0, 2]])
+    with pytest.raises(sw.DataError, match=r"shape \(2, 3\) and rank 2"):
+        sw.left_inverse([[1, 2, 4], [0, 1, 1]])
+    with pytest.raises(sw.DataError, match="column 1 is zero in every row"):
+        sw.left_inverse([[0.0], [0.0]])
+    assert np.array_equal(sw.left_inverse([[1, 2], [0, 1], [1, 0]]), sw.pinv([[1, 2], [0, 1], [1, 0]]))
 
 
 def test_rank_is_exact() -> None:

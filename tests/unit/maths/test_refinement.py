@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sumwise.maths import least_squares
 from sumwise.maths.gram import Gram
 from sumwise.maths.least_squares import LeastSquares
-from sumwise.maths.refinement import refined
+from sumwise.maths.refinement import Refinement
 
 
 def check(X: np.ndarray, y: np.ndarray) -> int:
     """How many components are known to float64; every one must hold the exact value (flint's rational solution)."""
     G, c = fmpz_mat((X.T @ X).tolist()), [int(v) for v in X.T @ y]
-    found = refined(G, c)
+    found = Refinement(G).solve(c)
     if found is None:
         return -1
     exact = [Fraction(int(v.p), int(v.q)) for (v,) in G.solve(fmpz_mat(len(c), 1, c)).tolist()]

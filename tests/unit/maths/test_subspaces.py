@@ -73,14 +73,3 @@ def test_one_number():
 def test_an_entry_beyond_float64_is_refused():
     with pytest.raises(DataError, match=r"entry \(0, 0\) of the pseudo-inverse is larger than the largest float64"):
         subspaces.pinv(np.array([[5e-324]]))
-
-
-def test_a_left_inverse_needs_independent_columns_and_names_the_first_that_is_not():
-    A = np.array([[1.0, 2, 4], [0, 1, 1], [1, 0, 2]])
-    with pytest.raises(DataError, match=r"rank 2 has no left inverse.*column 2 = 2 x column 0 \+ 1 x column 1"):
-        subspaces.left_inverse(A)
-    with pytest.raises(DataError, match="2 x 3 and rank 2 has no left inverse"):
-        subspaces.left_inverse(A[:2])
-    with pytest.raises(DataError, match="column 0 = 0"):
-        subspaces.left_inverse(np.zeros((2, 1)))
-    assert np.array_equal(subspaces.left_inverse(A[:, :2]), subspaces.pinv(A[:, :2]))

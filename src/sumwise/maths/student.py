@@ -10,5 +10,5 @@ Floats = NDArray[np.float64]
 
 
 def two_sided(t: Floats, df: int) -> Floats:
-    """P(|T| > |t|), T of Student's distribution with df degrees of freedom; nan without."""
+    """P(|T| > |t|) for T ~ t(df), accurate in the tail; nan where t is nan, or df is 0."""
     return np.asarray(2 * stdtr(df, -np.abs(t))) if df else np.full(t.shape, np.nan)
