@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from sumwise.data.expression import FACTORS, Call, Column, Expression
 from sumwise.data.formula import Atom, Formula
 from sumwise.data.roles import column_names
 from sumwise.data.table import Table
-from sumwise.data.terms import Level, Product
+from sumwise.data.terms import Level, Product, choices
 from sumwise.data.values import Values
 from sumwise.errors import DataError
 
@@ -100,16 +99,6 @@ def _variable(
     return Variable(number(table, learned, expression, atom.text, text), levels, inputs)
 
 
-def choices(product: Product, found: Sequence[Variable]) -> Iterator[tuple[int | None, ...]]:
-    """For each column that a product makes, the level of each of its parts, None for a number.
-
-    The first factor runs fastest.
-    """
-    levels = [range(part.reduced, len(found[part.atom].levels)) or (None,) for part in product]
-    for choice in itertools.product(*reversed(levels)):
-        yield tuple(reversed(choice))
-
-
 def multiplied(table: Table, product: Product, choice: Sequence[int | None], found: Sequence[Variable]) -> Numbers:
     """One column of the design matrix, (n,) float64.  Raises nothing: a product may be infinite."""
     factors = [found[part.atom].indicator(level) for part, level in zip(product, choice, strict=True)]
@@ -129,10 +118,10 @@ def multiplied(table: Table, product: Product, choice: Sequence[int | None], fou
 
 def design(formula: Formula, contract: Contract, table: Table) -> Iterator[Numbers]:
     """Column by column of the design matrix, in the order of the contract's names."""
-    found = variables(formula, contract, table)
+    found, levels = variables(formula, contract, table), contract.levels(formula)
     names = iter(contract.names)
     for product in contract.products:
-        for choice in choices(product, found):
+        for choice in choices(product, levels):
             column, name = multiplied(table, product, choice, found), next(names)
             if len(product) > 1:
                 inputs = {key: values for part in product for key, values in found[part.atom].inputs.items()}

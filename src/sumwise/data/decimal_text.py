@@ -88,12 +88,17 @@ def few_decimals(x: NDArray[Any]) -> Decimals | None:
 
     x: finite, of any floating type.
     """
-    if x.dtype not in (np.float32, np.float64):
-        return None
-    places = places_of(x) if x.dtype == np.float32 else places_shown([x])[0]
+    places = few_places(x)
     if places is None:
         return None
     return Decimals(np.rint(x.astype(np.float64, copy=False) * float(10**places)).astype(np.int64), places)
+
+
+def few_places(x: NDArray[Any]) -> int | None:
+    """How many decimals those of `few_decimals` have, without making them."""
+    if x.dtype not in (np.float32, np.float64):
+        return None
+    return places_of(x) if x.dtype == np.float32 else places_shown([x])[0]
 
 
 def _lengths(texts: pa.Array) -> NDArray[np.int64]:

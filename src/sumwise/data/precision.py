@@ -7,7 +7,7 @@ again with the column moved up and down by that much.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -15,9 +15,9 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.data.columns import Numbers, Variable, choices, multiplied, variables
+from sumwise.data.columns import Numbers, Variable, multiplied, variables
 from sumwise.data.contract import Contract, check_response_form
-from sumwise.data.decimal_text import few_decimals
+from sumwise.data.decimal_text import few_places
 from sumwise.data.design import row_weights
 from sumwise.data.evaluate import evaluate
 from sumwise.data.expression import FACTORS, Call, Column, Expression, suggest
@@ -25,7 +25,7 @@ from sumwise.data.formula import Formula
 from sumwise.data.roles import calculated, column_names, used_columns
 from sumwise.data.source import Source
 from sumwise.data.table import Table, complete_table
-from sumwise.data.terms import Product
+from sumwise.data.terms import Product, choices
 from sumwise.data.values import Values
 from sumwise.data.weights import parse_weights
 from sumwise.errors import UsageError
@@ -62,6 +62,7 @@ def input_errors(
     missing: str = "error",
     stated: Mapping[str, float] | None = None,
     relative: float | None = None,
+    gram: Gram | None = None,
 ) -> InputErrors:
     """The errors of the inputs, over all sites: the same bits for any split of the rows.
 
@@ -69,6 +70,8 @@ def input_errors(
     all other number columns, in place of theirs.   Whole numbers, truth values, factors and weights count as exact
     unless stated otherwise.  A derived column's error is the sum over the data's columns of the larger change as one of
     them moves up or down by its error.
+    gram: cross-products of the design and the response (less its offset), if they are there: they hold the sums of most
+    columns that are the data's own, and spare a pass over each.
 
     Raises UsageError for an error that is negative or not finite, and for a stated column that the formula does not
     calculate with; and what `build` raises for the rows.
@@ -79,8 +82,10 @@ def input_errors(
     moves, in_full = moves_of(formula, contract, tables, stated=stated, relative=relative)
     found = {name: 0.0 if name in in_full else move.absolute or move.relative for name, move in moves.items()}
     moves = {name: move for name, move in moves.items() if move != Move()}
-    sites = [list(_Site(formula, contract, table, moves).sums()) for table in tables]
-    *x, y = (_rounded(of_column) for of_column in zip(*sites, strict=True))
+    known = {} if gram is None else _known(formula, contract, moves, gram)
+    sites = [list(_Site(formula, contract, table, moves).sums(known)) for table in tables]
+    sums = ([known[c]] if c in known else parts for c, parts in enumerate(zip(*sites, strict=True)))
+    *x, y = map(_rounded, sums)
     return InputErrors(np.array(x, dtype=np.float64), y, found, in_full)
 
 
@@ -127,16 +132,23 @@ def _printed(columns: Sequence[Values]) -> float | None:
     """Half a unit of the last decimal that any site's values have; 0 for whole numbers, None for floats in full."""
     most = 0
     for values in columns:
-        exact = values.exact
-        if values.values.dtype.kind == "f" and exact is None:
-            exact = few_decimals(values.values)
-            if exact is None:
+        decimals, largest = 0, 0.0
+        if values.exact is not None:
+            decimals, largest = values.exact.decimals, values.exact.largest()
+        elif values.values.dtype.kind == "f":
+            places = few_places(values.values)
+            if places is None:
                 return None if bool((values.values != np.rint(values.values)).any()) else 0.0
-        if exact is not None:
-            if exact.decimals and exact.largest() >= _IN_FULL:
-                return None
-            most = max(most, exact.decimals)
+            decimals, largest = places, np.rint(_largest(values.values) * 10.0**places)
+        if decimals and largest >= _IN_FULL:
+            return None
+        most = max(most, decimals)
     return 0.5 / 10**most if most else 0.0
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest size of a number, without a copy of them."""
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,34 @@ class Move:
         return self.absolute + self.relative * np.abs(values.astype(np.float64, copy=False))
 
 
+def _known(formula: Formula, contract: Contract, moves: Mapping[str, Move], gram: Gram) -> dict[int, Fraction]:
+    """By place among the columns of the design and the response: sums of squared errors that follow from the Gram.
+
+    These are sum w (e x)^2 = e^2 sum w x^2 of floats in full, whose e is a power of two, so that each error is the same
+    number as a float; and n e^2 of an absolute error without weights.
+    """
+    found = {}
+    for place, name in enumerate(_own_columns(formula, contract)):
+        move = moves.get(name)
+        if move is None:
+            continue
+        if move == Move(relative=LAST_PLACE) and not gram.decimals[place]:
+            found[place] = Fraction(LAST_PLACE) ** 2 * gram.fraction(place, place)
+        elif not move.relative and contract.weights is None:
+            found[place] = Fraction(move.absolute) ** 2 * gram.rows
+    return found
+
+
+def _own_columns(formula: Formula, contract: Contract) -> Iterator[str]:
+    """For each column of the design, then the response, the column of the data that it is; "" for what is derived."""
+    for product in contract.products:
+        own = [e.name for part in product if isinstance(e := formula.atoms[part.atom].expression, Column)]
+        for _ in choices(product, contract.levels(formula)):
+            yield own[0] if len(product) == len(own) == 1 else ""
+    response = formula.response.successes
+    yield response.name if isinstance(response, Column) and not formula.offsets else ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Site:
     """The errors at one site.  moves: of the columns that are not exact."""
@@ -160,29 +200,33 @@ class _Site:
     table: Table
     moves: Mapping[str, Move]
 
-    def sums(self) -> Iterator[Fraction | None]:
-        """The weighted sum of squared errors of each column of the design, then of the response; None for infinite."""
-        found = variables(self.formula, self.contract, self.table)
+    def sums(self, known: Collection[int]) -> Iterator[Fraction | None]:
+        """The weighted sum of squared errors of each column of the design, then of the response; None for infinite.
+
+        known: places that are passed over.
+        """
+        found, levels = variables(self.formula, self.contract, self.table), self.contract.levels(self.formula)
         given = row_weights(self.contract, self.table)
         weights = None if given is None else given.floats()
         with np.errstate(all="ignore"):
-            for product in self.contract.products:
-                for choice in choices(product, found):
-                    yield _sum_of_squares(self._of_column(product, choice, found), weights)
-            yield _sum_of_squares(self._of_response(), weights)
+            design = [(product, c) for product in self.contract.products for c in choices(product, levels)]
+            for place, (product, choice) in enumerate(design):
+                error = None if place in known else self._of_column(product, choice, found)
+                yield _sum_of_squares(error, weights)
+            yield _sum_of_squares(None if len(design) in known else self._of_response(), weights)
 
     def _of_column(
         self, product: Product, choice: Sequence[int | None], found: Sequence[Variable]
     ) -> NDArray[np.float64] | None:
         numbers = [part.atom for part in product if not found[part.atom].levels or self._is_worked_out(part.atom)]
-        names = {name for atom in numbers for name in found[atom].inputs}
         if len(product) == 1 and len(numbers) == 1:
             return self._of_expressions([self.formula.atoms[numbers[0]].expression])
-        if not names & self.moves.keys():
+        moving = {name for atom in numbers for name in found[atom].inputs} & self.moves.keys()
+        if not moving:
             return None
         base = multiplied(self.table, product, choice, found).values
         error = np.zeros(self.table.n)
-        for name in sorted(names & self.moves.keys()):
+        for name in sorted(moving):
             moved = []
             for columns in self._moved(name):
                 there = list(found)
@@ -206,13 +250,14 @@ class _Site:
     def _of_expressions(self, expressions: Sequence[Expression]) -> NDArray[np.float64] | None:
         """(n,) the error of the first expression less all others; None where it is exact."""
         first, *others = expressions
-        if not {name for e in expressions for name in column_names(e)} & self.moves.keys():
+        moving = {name for e in expressions for name in column_names(e)} & self.moves.keys()
+        if not moving:
             return None
         if isinstance(first, Column) and not others:
             return self._error(first.name)
         base = self._difference(first, others, self.table.columns)
         error = np.zeros(self.table.n)
-        for name in sorted({name for e in expressions for name in column_names(e)} & self.moves.keys()):
+        for name in sorted(moving):
             error += _larger_change(base, [self._difference(first, others, there) for there in self._moved(name)])
         return error
 
@@ -229,8 +274,7 @@ class _Site:
         return np.broadcast_to(values, (self.table.n,))
 
     def _error(self, name: str) -> NDArray[np.float64]:
-        move = self.moves.get(name)
-        return np.zeros(self.table.n) if move is None else move.of(self.table.columns[name].values)
+        return self.moves[name].of(self.table.columns[name].values)
 
     def _moved(self, name: str) -> Iterator[Mapping[str, Values]]:
         """The columns of the data, with one of them higher, then lower, by its error."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -81,15 +81,25 @@ def column_names(
 
     texts[i]: atom i as written; levels[i]: its levels, empty for a number.
     """
-    names = []
-    for product in products:
-        parts = [
-            [texts[part.atom] + level_text(level) for level in levels[part.atom][part.reduced :]] or [texts[part.atom]]
-            for part in product
-        ]
-        # the first factor runs fastest, as in R
-        names += [":".join(reversed(choice)) or INTERCEPT for choice in itertools.product(*reversed(parts))]
-    return tuple(names)
+    return tuple(
+        ":".join(
+            texts[part.atom] + ("" if level is None else level_text(levels[part.atom][level]))
+            for part, level in zip(product, choice, strict=True)
+        )
+        or INTERCEPT
+        for product in products
+        for choice in choices(product, levels)
+    )
+
+
+def choices(product: Product, levels: Sequence[tuple[Level, ...]]) -> Iterator[tuple[int | None, ...]]:
+    """For each column that a product makes, the place of the level of each of its parts, None for a number.
+
+    levels[i]: of atom i, empty for a number.   The first factor runs fastest, as in R.
+    """
+    of_parts = [range(part.reduced, len(levels[part.atom])) or (None,) for part in product]
+    for choice in itertools.product(*reversed(of_parts)):
+        yield tuple(reversed(choice))
 
 
 def level_text(level: Level) -> str:

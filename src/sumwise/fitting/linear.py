@@ -31,7 +31,7 @@ def fit_linear(formula: Formula, data: Any, options: Options) -> LinearFit:
         records: list[RoundRecord] = []
         state, _ = run(model, engine, watcher(records, _record, options.progress))
     total = model.finish(state)
-    errors = input_errors(formula, contract, sources, missing=options.missing)
+    errors = input_errors(formula, contract, sources, missing=options.missing, gram=total.gram)
     return LinearFit(
         formula=formula.text,
         family="gaussian",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sumwise.data import Contract, parse
-from sumwise.data.terms import terms_of
+from sumwise.data.terms import choices, terms_of
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.rounding import fraction
@@ -67,7 +67,7 @@ def _terms(fit: LinearFit) -> list[tuple[str, int]]:
     columns = 0
     for product in contract.products:
         label = ":".join(formula.atoms[part.atom].text for part in product) or "(Intercept)"
-        columns += int(np.prod([max(len(levels[part.atom]) - part.reduced, 1) for part in product]))
+        columns += sum(1 for _ in choices(product, levels))
         if frozenset(part.atom for part in product) in terms:
             found[label] = columns
     return list(found.items())
