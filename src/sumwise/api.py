@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from sumwise.data import Formula, parse
+from sumwise.data import parse
 from sumwise.errors import UsageError
-from sumwise.fitting.linear import fit_linear
-from sumwise.fitting.mixed import fit_mixed
+from sumwise.fitting.choose import choose
+from sumwise.fitting.method import fit_by
 from sumwise.fitting.options import Options
 from sumwise.results.fit import Fit
 
@@ -48,25 +47,4 @@ def fit(
         )
     options = Options(family, weights, nodes, missing, decimal, threads, progress)
     parsed = parse(formula)
-    return choose(parsed, family)(parsed, data, options)
-
-
-def choose(formula: Formula, family: str) -> Callable[[Formula, Any, Options], Fit]:
-    """What fits this kind of model.  Raises UsageError where this version has none, with what to write instead."""
-    match family, bool(formula.bars):
-        case "gaussian", False:
-            return fit_linear
-        case "binomial", True:
-            return fit_mixed
-        case "gaussian", _:
-            bars = " + ".join(bar.text for bar in formula.bars)
-            raise UsageError(
-                f"{formula.text!r} has a random effect, {bars}, and a gaussian response (the default family): linear "
-                f'mixed models are not available. Write family="binomial" if the response is 0/1 or successes out of '
-                f"trials, or leave out {bars} for a linear model"
-            )
-        case _:
-            raise UsageError(
-                f"{formula.text!r} has no random effect: family={family!r} is available with one random intercept, "
-                f'"... + (1 | group)". Without it, family="gaussian" fits a linear model'
-            )
+    return fit_by(choose(parsed, family), parsed, data, options)

@@ -1,26 +1,23 @@
-"""Fits a mixed model: formula and data in, MixedFit out."""
+"""Mixed models by adaptive Gauss-Hermite quadrature."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 
-from sumwise.data import Contract, DesignBlock, Formula, agree, build, check_groups_disjoint, open_sites
+from sumwise.data import DesignBlock, Formula
 from sumwise.data.expression import misplaced
-from sumwise.engines.local import LocalEngine
 from sumwise.errors import UsageError
+from sumwise.fitting.method import Here, Method, Written
 from sumwise.fitting.options import Options
-from sumwise.fitting.watch import watcher
-from sumwise.loop import Round, run
+from sumwise.loop import Round
 from sumwise.maths.newton import Outcome
 from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, State
 from sumwise.models.glmm_messages import Moments, Question
 from sumwise.models.glmm_site import Site
 from sumwise.results.mixed import MixedFit
-from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, SiteRecord, Verdict
+from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, Verdict
 
 LINKS = {"binomial": "logit"}
 """Families with random effects, and their links."""
@@ -29,28 +26,7 @@ ROUGH = 0.01
 """Quadrature error in log-likelihood, on average over the groups, from which fixed nodes count as too few."""
 
 
-def fit_mixed(formula: Formula, data: Any, options: Options) -> MixedFit:
-    """The fit of a formula with one random intercept.  Raises UsageError, DataError, SiteError."""
-    model = _model(formula, options)
-    sources = open_sites(data)
-    contract = agree(formula, sources, missing=options.missing)
-    blocks = {
-        name: build(formula, contract, source, missing=options.missing, family=options.family)
-        for name, source in sources.items()
-    }
-    check_groups_disjoint(blocks)
-    model = replace(model, columns=contract.names)
-    sites = {name: Site(block) for name, block in blocks.items()}
-    with LocalEngine(sites, options.threads) as engine:
-        records: list[RoundRecord] = []
-        state, _ = run(model, engine, watcher(records, _record, options.progress))
-    estimate = model.finish(state)
-    effects = _effects(model.group, sites, blocks, estimate)
-    return _result(formula, options, contract, estimate, effects, records, blocks)
-
-
-def _model(formula: Formula, options: Options) -> RandomIntercept:
-    """The model that the formula calls for; its columns are not known yet."""
+def _check(formula: Formula, options: Options) -> None:
     for name in ("weights", "decimal"):
         if getattr(options, name):
             raise UsageError(
@@ -68,7 +44,15 @@ def _model(formula: Formula, options: Options) -> RandomIntercept:
             f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
             f"column, or an interaction of columns, a:b.",
         )
-    return RandomIntercept((), bar.group, options.nodes)
+    _model(formula, options, ())
+
+
+def _model(formula: Formula, options: Options, columns: tuple[str, ...]) -> RandomIntercept:
+    return RandomIntercept(columns, formula.bars[0].group, options.nodes)
+
+
+def _site(block: DesignBlock) -> Site:
+    return Site(block)
 
 
 def _record(round_: Round, state: State) -> RoundRecord:
@@ -96,13 +80,14 @@ def _record(round_: Round, state: State) -> RoundRecord:
     )
 
 
-def _effects(group: str, sites: dict[str, Site], blocks: dict[str, DesignBlock], estimate: Estimate) -> RandomEffects:
+def _effects(group: str, here: Here, estimate: Estimate) -> RandomEffects:
+    """Of the groups whose rows are at hand."""
     found: list[tuple[int | str, float, float]] = []
-    for name, site in sites.items():
+    for name, site in here.sites.items():
         mode, scale = (estimate.theta * values for values in site.modes(estimate.question))
-        found.extend(zip(blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
+        found.extend(zip(here.blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
     found.sort(key=itemgetter(0))
-    labels, modes, sds = zip(*found, strict=True)
+    labels, modes, sds = zip(*found, strict=True) if found else ((), (), ())
     return RandomEffects(group, labels, modes, sds)
 
 
@@ -133,18 +118,11 @@ def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
     return Verdict("converged", f"Converged. {far}{rough}", move)
 
 
-def _result(
-    formula: Formula,
-    options: Options,
-    contract: Contract,
-    estimate: Estimate,
-    effects: RandomEffects,
-    records: list[RoundRecord],
-    blocks: dict[str, DesignBlock],
-) -> MixedFit:
+def _result(written: Written, model: RandomIntercept, state: State, here: Here) -> MixedFit:
+    estimate, options, contract = model.finish(state), written.options, written.contract
     bound = QUADRATURE_BOUND if options.nodes == "auto" else None
     return MixedFit(
-        formula=formula.text,
+        formula=written.formula.text,
         family=options.family,
         link=LINKS[options.family],
         nodes=options.nodes,
@@ -155,9 +133,13 @@ def _result(
         covariance=estimate.vcov,
         loglik_value=estimate.loglik,
         nobs=estimate.rows,
-        effects=effects,
-        verdict_record=_verdict(estimate, effects.group, bound),
+        groups=estimate.groups,
+        effects=_effects(model.group, here, estimate),
+        verdict_record=_verdict(estimate, model.group, bound),
         quadrature=Quadrature(estimate.nodes, estimate.error, bound),
-        round_records=tuple(records),
-        site_records=tuple(SiteRecord(name, len(b.y), len(b.groups), b.dropped) for name, b in blocks.items()),
+        round_records=tuple(written.rounds),
+        site_records=tuple(written.sites),
     )
+
+
+MIXED = Method(_check, _model, _site, _record, _result)

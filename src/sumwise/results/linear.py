@@ -38,7 +38,7 @@ class LinearFit(Fit):
     missing, decimal: as asked for; gram: cross-products of
     the p columns of X and the response less its offset, over rows of positive weight; ignored: rows of weight zero;
     log_weights: sum of log w, 0 without weights; input_errors: how far the inputs may be off if they are good to their
-    last printed digit.
+    last printed digit; None for the result of a study, which does not ask for that.
     """
 
     missing: str
@@ -46,7 +46,7 @@ class LinearFit(Fit):
     gram: Gram
     ignored: int
     log_weights: float
-    input_errors: InputErrors
+    input_errors: InputErrors | None
 
     model: ClassVar[str] = "linear"
 
@@ -192,8 +192,11 @@ class LinearFit(Fit):
     @cached_property
     def input_bound(self) -> Floats:
         """(p,): how far rounding of the inputs, in their last printed decimals, may have moved each coefficient, to
-        first order; nan where it was left out; infinite where it may make columns dependent.
+        first order; nan where it was left out, or where the errors are not known; infinite where it may make columns
+        dependent.
         """
+        if self.input_errors is None:
+            return np.full(len(self.terms), np.nan)
         return linear_digits.first_order_bound(self, self.input_errors)
 
     # -- after the fit --
@@ -299,6 +302,8 @@ class LinearFit(Fit):
     def _values(self) -> dict[str, Any]:
         gram = asdict(self.gram) | {"entries": [format(entry, "x") for entry in self.gram.entries]}
         errors = self.input_errors
+        if errors is None:
+            return asdict(self) | {"gram": gram}
         x, y = ([v if np.isfinite(v) else None for v in values] for values in (errors.x.tolist(), [errors.y]))
         kept = {"x": x, "y": y[0], "columns": dict(errors.columns), "in_full": list(errors.in_full)}
         return asdict(self) | {"gram": gram, "input_errors": kept}
@@ -308,9 +313,6 @@ class LinearFit(Fit):
         gram = values["gram"]
         lists = {name: tuple(gram[name]) for name in ("low", "decimals")}
         lists["entries"] = tuple(int(entry, 16) for entry in gram["entries"])
-        errors = values["input_errors"]
-        *x, y = (np.inf if value is None else value for value in [*errors["x"], errors["y"]])
-        in_full = tuple(errors["in_full"])
         return cls(
             **common_fields(values),
             missing=values["missing"],
@@ -318,8 +320,16 @@ class LinearFit(Fit):
             gram=Gram(**(gram | lists)),
             ignored=values["ignored"],
             log_weights=values["log_weights"],
-            input_errors=InputErrors(np.array(x, dtype=np.float64), y, errors["columns"], in_full),
+            input_errors=_errors(values["input_errors"]),
         )
+
+
+def _errors(values: dict[str, Any] | None) -> InputErrors | None:
+    """From JSON's types."""
+    if values is None:
+        return None
+    *x, y = (np.inf if value is None else value for value in [*values["x"], values["y"]])
+    return InputErrors(np.array(x, dtype=np.float64), y, values["columns"], tuple(values["in_full"]))
 
 
 def _or_infinite(fit: LinearFit, name: str) -> float:

@@ -38,6 +38,11 @@ def digits(fit: LinearFit, data: Any, inputs: Inputs, samples: int, seed: int) -
                 "the fit keeps no rows: to state errors of its inputs, or to sample them, give the table, "
                 "digits(data, inputs, samples)"
             )
+        if fit.input_errors is None:
+            raise UsageError(
+                "this is the result of a study, which does not ask how far its inputs may be off: fit the rows of a "
+                "site, or give them here, digits(data)"
+            )
         return _table(fit, fit.input_errors)
     formula, contract, sources = parse(fit.formula), Contract.from_dict(fit.contract), open_sites(data, fit.decimal)
     blocks = fitted_blocks(fit, sources)

@@ -72,9 +72,11 @@ def _coefficients(fit: LinearFit) -> list[list[str]]:
         ["NA" if np.isnan(t) else f"{t:.3f}", p_value(p), stars(p)] for t, p in zip(fit.t, fit.pvalues, strict=True)
     ]
     rows = zip(fit.terms, values[:n], values[n:], tests, strict=True)
-    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", "digits"]
+    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", ""]
     cells = [[term, estimate, se, *test] for term, estimate, se, test in rows]
-    return [head, *([*row, digits_text(limit)] for row, limit in zip(cells, _limits(fit), strict=True))]
+    if fit.input_errors is None:
+        return [head, *cells]
+    return [[*head, "digits"], *([*row, digits_text(limit)] for row, limit in zip(cells, _limits(fit), strict=True))]
 
 
 def _limits(fit: LinearFit) -> Floats:
@@ -83,10 +85,12 @@ def _limits(fit: LinearFit) -> Floats:
 
 
 def _digits_line(fit: LinearFit) -> str:
-    errors = {name: error for name, error in fit.input_errors.columns.items() if error}
-    in_full = fit.input_errors.in_full
     if not fit.rank:
         return "Digits: none to count, for no coefficient is defined."
+    if fit.input_errors is None:
+        return "Digits: computed, all. What the inputs support is not known: a study does not ask how far they are off."
+    errors = {name: error for name, error in fit.input_errors.columns.items() if error}
+    in_full = fit.input_errors.in_full
     if not errors and not in_full:
         return "Digits: computed, all; no column has printed decimals that could limit them."
     listed = [f"{name} {error:.0e}".replace("e-0", "e-") for name, error in errors.items()]

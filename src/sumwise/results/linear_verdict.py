@@ -66,7 +66,7 @@ def _perfect(fit: LinearFit) -> str:
 
 
 def _data_limited(fit: LinearFit) -> str:
-    if fit.perfect:
+    if fit.perfect or fit.input_errors is None:
         return ""
     if np.isinf(fit.input_bound).any():
         return "But rounding of the inputs, in the last decimal they are printed with, may make columns dependent."

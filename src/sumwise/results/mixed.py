@@ -23,8 +23,8 @@ class MixedFit(Fit):
 
     nodes: as asked for; beta (p,): fixed effects; theta_value: standard deviation of the random intercept; covariance:
     of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik_value: maximised
-    log-likelihood, binomial coefficients included; effects: conditional modes; quadrature: its nodes and measured
-    error; verdict_record: how far to believe it.
+    log-likelihood, binomial coefficients included; groups: how many; effects: conditional modes of those groups whose
+    rows are here; quadrature: its nodes and measured error; verdict_record: how far to believe it.
     """
 
     nodes: int | str
@@ -32,6 +32,7 @@ class MixedFit(Fit):
     theta_value: float
     covariance: NDArray[np.float64]
     loglik_value: float
+    groups: int
     effects: RandomEffects
     quadrature: Quadrature
     verdict_record: Verdict
@@ -85,7 +86,7 @@ class MixedFit(Fit):
     @property
     def ngroups(self) -> pd.Series:
         """Number of groups, by grouping factor."""
-        return pd.Series([len(self.effects.levels)], index=[self.effects.group], name="groups")
+        return pd.Series([self.groups], index=[self.effects.group], name="groups")
 
     # -- criteria --
 
@@ -112,7 +113,15 @@ class MixedFit(Fit):
     # -- after the fit --
 
     def ranef(self) -> pd.DataFrame:
-        """Conditional modes of the random intercepts and their conditional standard deviations, by group."""
+        """Conditional modes of the random intercepts and their conditional standard deviations, by group.
+
+        Raises UsageError for the result of a study: its sites keep the modes of their groups to themselves.
+        """
+        if not self.effects.levels:
+            raise UsageError(
+                f"the effects of the groups of '{self.effects.group}' stay at the sites of the study; each site has "
+                f"those of its own groups: sumwise site run --json FILE"
+            )
         index = pd.Index(self.effects.levels, name=self.effects.group)
         return pd.DataFrame({"(Intercept)": self.effects.mode, "sd": self.effects.sd}, index=index)
 
@@ -123,8 +132,13 @@ class MixedFit(Fit):
         group (random effect zero), which is not the average over groups.  kind: "response" (probability) or
         "link" (log odds).  new_groups: "zero" gives groups that were not in the fit a random effect of
         zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are
-        refused.
+        refused.   The result of a study cannot tell new groups from those of other sites: there say which you want.
         """
+        if random and new_groups == "zero" and len(self.effects.levels) < self.groups:
+            raise UsageError(
+                f"the effects of {self.groups - len(self.effects.levels)} of {self.groups} groups stay at the sites of "
+                f"the study: predict with random=False, or with new_groups='error' for groups that are known here"
+            )
         fitted = (self.formula, self.contract, self.beta, self.effects)
         return predict(*fitted, data, random=random, kind=kind, new_groups=new_groups)
 
@@ -171,7 +185,7 @@ class MixedFit(Fit):
             [
                 {
                     "nobs": self.nobs,
-                    "groups": len(self.effects.levels),
+                    "groups": self.groups,
                     "sites": len(self.site_records),
                     "df": self.df,
                     "loglik": self.loglik,
@@ -209,6 +223,7 @@ class MixedFit(Fit):
             theta_value=values["theta_value"],
             covariance=np.array(values["covariance"]),
             loglik_value=values["loglik_value"],
+            groups=values["groups"],
             effects=RandomEffects(effects["group"], *columns),
             quadrature=Quadrature(nodes, quadrature["error"], quadrature["bound"]),
             verdict_record=Verdict(**values["verdict_record"]),

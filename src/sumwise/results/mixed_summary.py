@@ -27,7 +27,7 @@ def text(fit: MixedFit) -> str:
         "",
         "Random effects:",
         *align([["Groups", "Name", "Variance", "Std.Dev."], _variance(fit)], left=(0, 1), indent=" "),
-        f"Number of obs: {fit.nobs}, groups:  {fit.effects.group}, {len(fit.effects.levels)}",
+        f"Number of obs: {fit.nobs}, groups:  {fit.effects.group}, {fit.groups}",
         "",
         "Fixed effects:",
         *align(_coefficients(fit), left=(0, 5)),
@@ -58,7 +58,7 @@ def html(fit: MixedFit) -> str:
 
 
 def _data(fit: MixedFit) -> str:
-    return f"{fit.nobs} rows, {len(fit.effects.levels)} groups, {sites(fit)}{dropped(fit)}"
+    return f"{fit.nobs} rows, {fit.groups} groups, {sites(fit)}{dropped(fit)}"
 
 
 def _criteria(fit: MixedFit) -> list[tuple[str, str]]:

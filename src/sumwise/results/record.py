@@ -53,33 +53,36 @@ class Quadrature:
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
     """One round.  asked: in words; numbers: how many sums came back from each site; bytes: their size as
-    exact integers; seconds; loglik: at the point asked for (None in the first round); move: how far the
-    estimates could still move from the best point, in standard errors.
+    exact integers; seconds: None in a study, where people and mail take part; loglik: at the point asked for (None in
+    the first round); move: how far the estimates could still move from the best point, in standard errors.
     """
 
     number: int
     asked: str
     numbers: int
     bytes: int
-    seconds: float
+    seconds: float | None
     loglik: float | None
     move: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRecord:
-    """Who is in the sum.  groups: None where the model has none; dropped: rows left out because a value was missing."""
+    """Who is in the sum.  groups: None where the model has none; dropped: rows left out because a value was missing.
+    None in a study for what the sites keep to themselves.
+    """
 
     name: str
-    rows: int
+    rows: int | None
     groups: int | None
-    dropped: int
+    dropped: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RandomEffects:
     """Conditional modes by group.  group: name of the factor; levels (G,); mode (G,) on the scale of the
-    linear predictor; sd (G,): conditional standard deviation, from the curvature at the mode.
+    linear predictor; sd (G,): conditional standard deviation, from the curvature at the mode.   Those of a study stay
+    at the sites: each site has its own groups alone, and the coordinator none.
     """
 
     group: str

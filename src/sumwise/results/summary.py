@@ -21,7 +21,7 @@ def sites(fit: Fit) -> str:
 
 def dropped(fit: Fit) -> str:
     """Rows left out because of missing values, "" if none."""
-    n = sum(site.dropped for site in fit.site_records)
+    n = sum(site.dropped or 0 for site in fit.site_records)
     return f", {n} row{'s' if n > 1 else ''} with missing values dropped" if n else ""
 
 
