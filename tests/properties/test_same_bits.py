@@ -1,5 +1,7 @@
 """However groups are dealt to sites, threads and processors, the fit is the same to the last bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -87,6 +89,24 @@ def test_any_deal_of_groups_to_sites_gives_the_same_fit(data):
     assert bits_of(fit(*sites)) == whole
     with at_level(data.draw(st.sampled_from(LEVELS))):
         assert bits_of(fit(*sites, threads=2)) == whole
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_order_of_the_rows_gives_the_same_sums(data):
+    """As a database gives them; columns of few values have many rows alike in most of their numbers."""
+    rows = data.draw(problems())
+    if data.draw(st.booleans()):
+        rows = replace(rows, X=np.column_stack([rows.X[:, 0], np.sign(rows.X[:, 1:])]))
+    order = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).permutation(len(rows.y))
+    offset = None if rows.offset is None else rows.offset[order]
+    mixed = replace(
+        rows, X=rows.X[order], y=rows.y[order], size=rows.size[order], offset=offset, group=rows.group[order]
+    )
+    beta = np.linspace(-1, 1, rows.X.shape[1])
+    question = Question(np.linspace(0, 1, len(beta)), beta, data.draw(st.floats(0, 5)), (1, 3, 9, 19), 1e-9)
+    for asked in (MomentsQuestion(), question):
+        assert answers([mixed], asked) == answers([rows], asked)
 
 
 @pytest.mark.parametrize("name", LEVELS)

@@ -102,9 +102,11 @@ def _aligned_zeros(vectors: int, columns: int) -> Floats:
     return buffer[start : start + size].reshape(vectors, columns, LANES)
 
 
-def _slots(code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> Ints:
-    """Where each row goes: index into the (vectors, 8) arrays, flattened.  Rows of a group keep their
-    order.
+def _slots(columns: Sequence[Floats], code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> Ints:
+    """Where each row goes: index into the (vectors, 8) arrays, flattened.
+
+    columns: contiguous (rows,) each.  Rows of a group stand in an order that depends on their numbers alone, so that
+    neither a table nor a database that gives them in another order changes a bit.   Raises MemoryError.
     """
     width = np.where(members > 0, members, 1)  # groups in each bundle
     bundle = np.repeat(np.arange(len(members)), width)
@@ -113,8 +115,13 @@ def _slots(code: Ints, sizes: Ints, start: Ints, members: Ints, group: Ints) -> 
     place, step = np.empty_like(sizes), np.empty_like(sizes)
     place[at] = start[bundle] * LANES + lane
     step[at] = np.where(members[bundle] > 0, LANES, 1)
-    slot = np.empty_like(code)
-    library.sw_slots(code.ctypes.data, len(code), place.ctypes.data, step.ctypes.data, slot.ctypes.data)
+    slot, key = np.empty_like(code), np.zeros(len(code), dtype=np.uint64)
+    for column in columns:
+        library.sw_keys(column.ctypes.data, len(code), key.ctypes.data)
+    pointers = (ctypes.c_void_p * len(columns))(*(column.ctypes.data for column in columns))
+    where = (place.ctypes.data, step.ctypes.data, key.ctypes.data, ctypes.addressof(pointers), len(columns))
+    if library.sw_slots(code.ctypes.data, len(code), len(sizes), *where, slot.ctypes.data):
+        raise MemoryError(f"no memory to put {len(code)} rows in order")
     return slot
 
 
@@ -137,13 +144,16 @@ def pack(
     code = np.ascontiguousarray(code, dtype=np.int64)
     sizes = np.bincount(code, minlength=groups).astype(np.int64)
     start, members, group = _bundles(sizes)
-    slot = _slots(code, sizes, start, members, group)
+    x = [np.ascontiguousarray(column, dtype=np.float64) for column in x]
+    y, n = np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(n, dtype=np.float64)
+    others = [y, n] if offset is None else [y, n, np.ascontiguousarray(offset, dtype=np.float64)]
+    slot = _slots([*others, *x], code, sizes, start, members, group)
 
     def spread(columns: Sequence[Floats], centres: Floats) -> Floats:
         out = _aligned_zeros(int(start[-1]), len(columns))
 
         def put(c: int) -> None:
-            v = np.ascontiguousarray(columns[c], dtype=np.float64)
+            v = columns[c]
             library.sw_spread(v.ctypes.data, len(v), slot.ctypes.data, centres[c], out.ctypes.data, c, len(columns))
 
         list(each(put, range(len(columns))))
@@ -157,7 +167,7 @@ def pack(
         spread(x, centre),
         spread([y], zero)[:, 0],
         spread([n], zero)[:, 0],
-        None if offset is None else spread([offset], zero)[:, 0],
+        None if offset is None else spread(others[2:], zero)[:, 0],
         bernoulli=bool(np.all(n == 1)),
     )
 

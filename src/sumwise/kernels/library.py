@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
-INTERFACE = 4
+INTERFACE = 5
 """Number of the interface between this package and the compiled library; raised when a signature changes."""
 
 LEVELS = ("base", "v3", "v4")
@@ -32,7 +32,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sw_sum_add": (_INT, [_POINTER, _POINTER, _INT, _INT, _INT, _INT]),
     "sw_sum_merge": (_INT, [_POINTER, _POINTER, _INT]),
     "sw_sum_round": (_INT, [_POINTER, _POINTER, _INT]),
-    "sw_slots": (None, [_POINTER, _INT, _POINTER, _POINTER, _POINTER]),
+    "sw_keys": (None, [_POINTER, _INT, _POINTER]),
+    "sw_slots": (_INT, [_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER]),
     "sw_spread": (None, [_POINTER, _INT, _POINTER, ctypes.c_double, _POINTER, _INT, _INT]),
     "sw_exp": (None, [_POINTER, _POINTER, _INT]),
     "sw_log": (None, [_POINTER, _POINTER, _INT]),
