@@ -31,6 +31,9 @@ _ACCEPTED = (
 Reader = Callable[[list[str], Collection[str]], dict[str, Values]]
 """read(columns, as_text): the columns; a table without types (CSV) gives those in as_text as text."""
 
+Converter = Callable[[pa.Table, str], Values]
+"""convert(table, column): the column of an Arrow table."""
+
 
 class Source:
     """The rows of one site, in the same order at every reading.
@@ -39,7 +42,7 @@ class Source:
     as the exact decimals they are written in.
     """
 
-    __slots__ = ("_cache", "_numbers", "_read", "decimal", "name", "names")
+    __slots__ = ("_as_text", "_cache", "_numbers", "_read", "decimal", "name", "names")
 
     def __init__(self, name: str, names: Sequence[str], read: Reader, *, decimal: bool = False) -> None:
         self.name = name
@@ -47,6 +50,7 @@ class Source:
         self.decimal = decimal
         self._read = read
         self._cache: dict[str, Values] = {}
+        self._as_text: set[str] = set()
         self._numbers: dict[str, Values | None] = {}
 
     def read(
@@ -59,19 +63,29 @@ class Source:
 
         Raises SiteError for a column that the site lacks, DataError for one whose values have no common type.
         """
-        for column in columns:
-            found = self.names.count(column)
-            if found != 1:
-                how = "has no column" if not found else f"has {found} columns"
-                raise SiteError(f"Site '{self.name}' {how} named '{column}'. It has: {', '.join(self.names)}.")
+        self._check_names(columns)
         unread = [c for c in columns if c not in self._cache or (c in as_text and self._cache[c].kind not in TEXTS)]
         if unread:
             self._cache.update(self._read(unread, as_text))
+            self._as_text |= set(unread) & set(as_text)
         read = {column: self._cache[column] for column in columns}
         if self.decimal:
             for column in set(as_number) & read.keys() - set(as_text):
                 read[column] = self._as_number(column) or read[column]
         return read
+
+    def read_all(self) -> dict[str, Values]:
+        """Every column as the table itself gives it, whatever was read as text before.  Raises as `read`."""
+        values = self.read([name for name in self.names if name not in self._as_text])
+        again = [name for name in self.names if name in self._as_text]
+        return {**values, **self._read(again, ())} if again else values
+
+    def _check_names(self, columns: Sequence[str]) -> None:
+        for column in columns:
+            found = self.names.count(column)
+            if found != 1:
+                how = "has no column" if not found else f"has {found} columns"
+                raise SiteError(f"Site '{self.name}' {how} named '{column}'. It has: {', '.join(self.names)}.")
 
     def _as_number(self, column: str) -> Values | None:
         if column not in self._numbers:
@@ -105,7 +119,7 @@ def _open(name: str, data: Any, decimal: bool | None) -> Source:
         return _frame(name, data, bool(decimal))
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
         try:
-            return _arrow(name, pa.table(data), bool(decimal))
+            return table_source(name, pa.table(data), bool(decimal))
         except pa.ArrowException as error:
             fault = f"Site '{name}': Arrow cannot read this {type(data).__name__}: {error}."
             raise UsageError(
@@ -114,10 +128,11 @@ def _open(name: str, data: Any, decimal: bool | None) -> Source:
         except TypeError as error:
             raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.") from error
     if isinstance(data, (str, os.PathLike)):
-        return _files(name, _paths(name, os.fspath(data)), decimal)
+        return files_source(name, matching_files(name, os.fspath(data)), decimal)
     is_list = isinstance(data, (list, tuple)) and len(data) > 0
     if is_list and all(isinstance(item, (str, os.PathLike)) for item in data):
-        return _files(name, [path for item in data for path in _paths(name, os.fspath(item))], decimal)
+        paths = [path for item in data for path in matching_files(name, os.fspath(item))]
+        return files_source(name, paths, decimal)
     is_column = is_list or isinstance(data, (np.ndarray, pd.Series))
     hint = " For a dict of columns write pandas.DataFrame(columns)." if is_column else ""
     raise UsageError(f"Site '{name}': {type(data).__name__} is not a table. data is {_ACCEPTED}.{hint}")
@@ -156,58 +171,88 @@ def _kept(read: Reader, decimal: bool) -> Reader:
     return exactly
 
 
-def _arrow(name: str, table: pa.Table, decimal: bool) -> Source:
+def table_source(name: str, table: pa.Table, decimal: bool, convert: Converter | None = None) -> Source:
+    """An Arrow table as a source.  convert: how its columns become numbers or texts, if not by Arrow's types alone."""
+    converted = convert or from_field
+
     def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
-        return {column: _from_field(table, column) for column in columns}
+        return {column: converted(table, column) for column in columns}
 
     return Source(name, table.column_names, _kept(read, decimal), decimal=decimal)
 
 
-def _from_field(table: pa.Table, column: str) -> Values:
+def from_field(table: pa.Table, column: str) -> Values:
     """polars' Categorical numbers its texts as they come; only its Enum declares an order."""
     metadata = table.schema.field(column).metadata or {}
     return from_arrow(table[column], declared=not any(key.startswith(b"_PL_CATEGORICAL") for key in metadata))
 
 
-def _paths(name: str, text: str) -> list[str]:
-    """The files that a path or pattern stands for, sorted."""
-    if Path(text).is_file():
-        return [text]
-    found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
+def matching_files(name: str, text: str, folder: Path = Path()) -> list[str]:
+    """The files that a path or pattern stands for, sorted.  folder: where a relative one starts.
+
+    Raises UsageError if there is none.
+    """
+    if (folder / text).is_file():
+        return [str(folder / text)]
+    matching = glob.glob(text, root_dir=folder, recursive=True)
+    found = sorted(str(folder / path) for path in matching if (folder / path).is_file())
     if not found:
-        fault = "is a folder" if Path(text).is_dir() else "leads to no file"
+        fault = "is a folder" if (folder / text).is_dir() else "leads to no file"
         raise UsageError(f"Site '{name}': '{text}' {fault}. Patterns look like 'folder/*.csv'.")
     return found
 
 
-def _files(name: str, paths: Sequence[str], decimal: bool | None) -> Source:
+def files_source(name: str, paths: Sequence[str], decimal: bool | None) -> Source:
     """All files of a site as one table.
 
     Raises SiteError if their columns differ, UsageError for other formats.
     """
-    formats = {_format(name, path) for path in paths}
+    formats = {file_format(name, path) for path in paths}
     if len(formats) > 1:
         mixed = " and ".join(sorted(formats))
         raise UsageError(f"Site '{name}': {mixed} files are mixed; give one kind, or one site each.")
     (kind,) = formats
+    stamps = {path: _stamp(path) for path in paths}
     if kind == "Parquet":
         names = _same_names(name, {path: _parquet_names(name, path) for path in paths})
 
         def read(columns: list[str], _: Collection[str]) -> dict[str, Values]:
             return _read_parquet(name, paths, columns)
 
-        return Source(name, names, _kept(read, bool(decimal)), decimal=bool(decimal))
+        return Source(name, names, _unchanged(name, stamps, _kept(read, bool(decimal))), decimal=bool(decimal))
     opened = space_separated if kind == "text" else comma_separated
     texts = [opened(name, path) for path in paths]
     names = _same_names(name, {text.path: text.names for text in texts})
-    return _text_source(name, names, texts, kind == "text" if decimal is None else decimal)
+    exact = kind == "text" if decimal is None else decimal
+    return Source(name, names, _unchanged(name, stamps, _text_reader(name, texts, exact)), decimal=exact)
 
 
-def _text_source(name: str, names: Sequence[str], texts: Sequence[TextFile], decimal: bool) -> Source:
+def _text_reader(name: str, texts: Sequence[TextFile], decimal: bool) -> Reader:
     def read(columns: list[str], as_text: Collection[str]) -> dict[str, Values]:
         return read_texts(name, texts, columns, set(as_text), decimal=decimal)
 
-    return Source(name, names, read, decimal=decimal)
+    return read
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What differs once a file is written again."""
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _unchanged(name: str, stamps: Mapping[str, tuple[int, int, int]], read: Reader) -> Reader:
+    """The reader, which raises SiteError once a file is another than at first: columns are read one after the other,
+    and must be of the same rows.
+    """
+
+    def checked(columns: list[str], as_text: Collection[str]) -> dict[str, Values]:
+        values = read(columns, as_text)
+        for path, stamp in stamps.items():
+            if _stamp(path) != stamp:
+                raise SiteError(f"Site '{name}': {path} was changed while it was read. Run again on the file as it is.")
+        return values
+
+    return checked
 
 
 def _same_names(name: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
@@ -220,7 +265,8 @@ def _same_names(name: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return expected
 
 
-def _format(name: str, path: str) -> str:
+def file_format(name: str, path: str) -> str:
+    """CSV, Parquet or text, by the end of the name.  Raises UsageError for any other."""
     for ends, kind in ((_CSV, "CSV"), (_PARQUET, "Parquet"), (_TEXT, "text")):
         if path.lower().endswith(ends):
             return kind
@@ -238,4 +284,4 @@ def _parquet_names(name: str, path: str) -> list[str]:
 def _read_parquet(name: str, paths: Sequence[str], columns: list[str]) -> dict[str, Values]:
     tables = [pq.ParquetFile(path).read(columns=columns) for path in paths]
     table = stacked(name, tables)
-    return {column: _from_field(table, column) for column in columns}
+    return {column: from_field(table, column) for column in columns}

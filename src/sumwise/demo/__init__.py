@@ -1,0 +1,1 @@
+"""The demonstrations: one for rows at hand, one for a study of three hospitals."""
