@@ -18,6 +18,7 @@ from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Sum
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.protocol import ledger, messages, payloads
 from sumwise.protocol.codec import HASH_BYTES, NO_HASH, Reader, Writer
+from sumwise.protocol.masking import MaskedSummand
 from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Ask, Finish, Hello, Reason, Refuse, SiteReady, Total
 from sumwise.protocol.payloads import exact_sum, integers
 
@@ -64,10 +65,19 @@ def questions(draw: st.DrawFn) -> Question:
 
 
 a_log_weight = st.one_of(st.none(), values_of_sums.map(lambda v: exact_sum([v], ())))
+
+
+@st.composite
+def masked_summands(draw: st.DrawFn) -> MaskedSummand:
+    bits = 8 * draw(st.integers(1, 300))
+    return MaskedSummand(bits, tuple(draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=4))))
+
+
 summands = st.one_of(
     st.builds(LinearSummand, grams(), counts, a_log_weight),
     st.builds(Moments, counts, counts, counts, sums(st.integers(0, 3)), sums(6)),
     st.builds(Summand, sums(st.integers(0, 6)), st.lists(counts, max_size=4).map(tuple), counts),
+    masked_summands(),
 )
 any_payload = st.one_of(summands, questions(), st.just(LinearQuestion()), st.just(MomentsQuestion()))
 
@@ -90,7 +100,7 @@ any_message = st.one_of(
     said(Ask, centre, st.just(1), blobs, st.just(NO_HASH)),
     said(Ask, centre, rounds, blobs, some),
     said(Answer, site, rounds, blobs, hashes),
-    said(Refuse, site, rounds, words, finite, finite),
+    said(Refuse, site, rounds, words, finite),
     said(Total, centre, rounds, blobs, answers),
     said(Finish, centre, hashes),
     said(Abort, st.one_of(centre, site), site, st.sampled_from(Reason)),
@@ -226,7 +236,7 @@ def test_changed_payloads_are_refused_or_say_exactly_what_they_spell(pair: tuple
     assert found is None or payloads.encode(found) == pair[1]
 
 
-@given(st.integers(1, 6), st.binary(max_size=120))
+@given(st.integers(1, 7), st.binary(max_size=120))
 @settings(max_examples=300, deadline=None)
 def test_random_payloads_are_refused_or_say_exactly_what_they_spell(kind: int, data: bytes) -> None:
     assert read(payloads.decode, data) is None

@@ -1,8 +1,10 @@
 """The coordinator of a study as a pure state machine: envelopes in, envelopes out.
 
-It adds up the answers of all sites, never of some; a round closes when every site of the study has answered.  What it
-says depends on what it heard alone, and signatures are deterministic: hearing the same envelopes in the same order
-again it says the same bytes.  So the log of what it heard is all that a restart needs.
+It adds up the answers of all sites, never of some; a round closes when every site of the study has answered.  Where
+they are masked it learns their total alone.  What it says depends on what it heard alone, and signatures are
+deterministic: hearing the same envelopes in the same order again it says the same bytes.  So the log of what it heard
+is all that a restart needs.  And so it has no clock: when the last day of a study is over, the first site that is asked
+says so, and the coordinator ends the study with that.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sumwise.errors import DataError, ProtocolError
+from sumwise.errors import ProtocolError
 from sumwise.loop import Model
-from sumwise.protocol import payloads
+from sumwise.protocol import masked, payloads
 from sumwise.protocol.codec import NO_HASH, digest
+from sumwise.protocol.masking import MaskedSummand
 from sumwise.protocol.messages import (
     COORDINATOR,
     Abort,
@@ -36,6 +39,9 @@ from sumwise.protocol.messages import (
     sign,
 )
 from sumwise.protocol.states import Phase, Terms, allowed
+
+UNFIT = (ValueError, ArithmeticError, LookupError)
+"""What a model's step raises for totals: DataError, or another of these for totals that no rows have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +140,51 @@ class Coordinator:
             raise ProtocolError(f"'{site}' answers round {message.round}; the open one is round {state.round}")
         if site in state.answers:
             raise ProtocolError(f"'{site}' has answered round {state.round} already")
-        _check_fits(site, state.question, message.summand, state.answers)
+        self._check_fits(site, state, message.summand)
         state = replace(state, answers={**state.answers, site: envelope})
         return self._close(state) if not self.missing(state) else (state, ())
 
     def _close(self, state: CoordinatorState) -> tuple[CoordinatorState, tuple[bytes, ...]]:
         """All sites have answered: the exact total, and the model's next step."""
-        summands = (payloads.decode(_summand(state.answers[site])) for site in self.terms.sites)
-        payload = payloads.encode(reduce(add, summands))
+        summands: dict[str, Any] = {s: payloads.decode(_summand(state.answers[s])) for s in self.terms.sites}
+        try:
+            payload = payloads.encode(self._added(summands, payloads.decode(state.question)))
+        except (ProtocolError, OverflowError) as error:  # masks that do not cancel, sums beyond any data; whose is open
+            return self.abort(state, COORDINATOR, Reason.UNTRUSTED, str(error))
         answers = tuple((site, digest(state.answers[site])) for site in self.terms.sites)
         state, said = self._say(replace(state, totals=(*state.totals, payload)), Total, state.round, payload, answers)
         try:
             state = replace(state, model=self.model.step(state.model, payloads.decode(payload)))
-        except DataError as error:
+        except UNFIT as error:
             state, more = self.abort(state, COORDINATOR, Reason.UNFIT, str(error))
         else:
             state, more = self._ask(state)
         return state, (*said, *more)
+
+    def _added(self, summands: Mapping[str, Any], question: Any) -> Any:
+        return reduce(add, summands.values()) if self.terms.masks is None else masked.total(summands, question)
+
+    def _check_fits(self, site: str, state: CoordinatorState, summand: bytes) -> None:
+        """Raises ProtocolError for a summand that is no answer to the question, or does not add to the others': they
+        add up, and one of them speaks for all.
+        """
+        found: Any = payloads.decode(summand)
+        others = ((name, payloads.decode(_summand(envelope))) for name, envelope in [*state.answers.items()][:1])
+        if self.terms.masks is None:
+            asked, answered = payloads.kind_of(state.question), payloads.kind_of(summand)
+            if asked.answer is not answered.holds:
+                raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name}")
+        else:
+            try:
+                masked.check(found, payloads.decode(state.question), len(self.terms.sites))
+            except ProtocolError as error:
+                raise ProtocolError(f"'{site}' sends {error}") from error
+        for other, known in others:
+            if not _adds(found, known):
+                raise ProtocolError(
+                    f"the answers of '{site}' and '{other}' do not add up: they have different columns, or are larger "
+                    f"than any data"
+                )
 
     def _say(
         self, state: CoordinatorState, kind: type[Message], *fields: Any
@@ -171,19 +205,11 @@ def _summand(envelope: bytes) -> bytes:
     return answer.summand
 
 
-def _check_fits(site: str, question: bytes, summand: bytes, others: Mapping[str, bytes]) -> None:
-    """Raises ProtocolError for a summand that is no answer to this question, or does not add to the others'.
-
-    others: envelopes by site, which add up: one of them speaks for all.
-    """
-    asked, answered = payloads.kind_of(question), payloads.kind_of(summand)
-    if asked.answer is not answered.holds:
-        raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name}")
-    found: Any = payloads.decode(summand)
-    for other, envelope in [*others.items()][:1]:
-        try:
-            found + payloads.decode(_summand(envelope))
-        except ValueError as error:
-            raise ProtocolError(
-                f"the answers of '{site}' and '{other}' have different columns and do not add up"
-            ) from error
+def _adds(one: Any, two: Any) -> bool:
+    if isinstance(one, MaskedSummand):
+        return (one.bits, len(one.numbers)) == (two.bits, len(two.numbers))
+    try:
+        one + two
+    except (ValueError, OverflowError):
+        return False
+    return True

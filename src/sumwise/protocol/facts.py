@@ -10,8 +10,8 @@ and the rest vanish, and near 1 where a single one outweighs all others, however
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,9 +23,13 @@ from sumwise.models import glmm_site, linear
 from sumwise.models.glmm_messages import MomentsQuestion, Question
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 BLOCK = 1 << 14
 """Rows handled at a time where each needs as many numbers as there are columns."""
+
+PIECE = 512
+"""Rows added up at once on the way to a median."""
 
 MOST_GAPS = 100
 """Gaps between digits are looked for among so many rows of finest digits."""
@@ -68,10 +72,12 @@ class QuestionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a study asks of this site.  data: hash of the data version; rows: a bit for each row of it that takes part
-    (`row_set`); sites: names of all sites in the sum; model: hash of formula, family and options.
+    """What a study asks of this site.  study: its digest; data: hash of the data version; rows: a bit for each row of
+    it that takes part (`row_set`); sites: names of all sites in the sum; model: hash of formula, family, options and
+    contract.  Digests have 32 bytes each.
     """
 
+    study: bytes
     data: bytes
     rows: int
     sites: frozenset[str]
@@ -106,7 +112,7 @@ class Facts:
     study: StudyFacts
 
 
-def row_set(places: NDArray[np.int64]) -> int:
+def row_set(places: Ints) -> int:
     """Rows as bits: bit k is set if k is among `places` (n,), counted from 0."""
     if not len(places):
         return 0
@@ -130,7 +136,7 @@ def linear_design(rows: linear.Rows) -> DesignFacts:
         effective=_by_name(names, [effective(v, weights) for v in values]),
         cells=_cells([(name, _levels(v)) for name, v in zip(names, values, strict=True)], weights > 0),
         leverage=leverage(spanned(rows), rows.weights),
-        digit_gaps=_largest([digit_gaps(v) for v in values]),
+        digit_gaps=_largest([digit_gaps(v) for v in [*values, weights]]),
     )
 
 
@@ -162,11 +168,15 @@ def linear_question(rows: linear.Rows) -> QuestionFacts:
 
 
 def mixed_question(
-    rows: glmm_site.Rows, question: MomentsQuestion | Question, effect: Floats | None = None
+    rows: glmm_site.Rows,
+    question: MomentsQuestion | Question,
+    effect: Floats | None = None,
+    orders: Sequence[Ints] | None = None,
 ) -> QuestionFacts:
     """Facts of a question to a mixed model: w = n p (1 - p) at its parameters, the weights of the information matrix.
 
-    effect (groups,): theta u of each group, at its mode say; zero if left out.
+    effect (groups,): theta u of each group, at its mode say; zero if left out.   orders: of the columns (`orders_of`),
+    where they are known: sorting is most of the work.
     """
     eta = None
     if isinstance(question, MomentsQuestion):
@@ -177,8 +187,14 @@ def mixed_question(
             spread = float(eta.max() - eta.min())
             small = np.exp(-np.abs(eta))
             weights = rows.size * small / np.square(1 + small)
-    counts = _by_name(rows.columns, [effective(x, weights) for x in rows.x])
-    return QuestionFacts(len(rows.y), effective_count(weights), counts, spread)
+    sorting = orders_of(rows.x) if orders is None else orders
+    counts = [effective(x, weights, order) for x, order in zip(rows.x, sorting, strict=True)]
+    return QuestionFacts(len(rows.y), effective_count(weights), _by_name(rows.columns, counts), spread)
+
+
+def orders_of(columns: Sequence[Floats]) -> list[Ints]:
+    """The rows (n,) of each column by size of the number."""
+    return [np.argsort(x) for x in columns]
 
 
 def _predictor(rows: glmm_site.Rows, question: Question, effect: Floats | None) -> Floats:
@@ -197,6 +213,64 @@ def spanned(rows: linear.Rows) -> list[Column]:
     return [*columns, response if rows.offset is None else response.moved(-rows.offset)]
 
 
+def linear_columns(rows: linear.Rows) -> list[Column]:
+    """sqrt(w) x for the columns that a regression's sums are made of."""
+    columns = spanned(rows)
+    return columns if rows.weights is None else [_rooted(column, rows.weights) for column in columns]
+
+
+def mixed_columns(rows: glmm_site.Rows) -> list[Column]:
+    """Columns that a mixed model's sums, of functions of them, depend on."""
+    values = [*rows.x, rows.y, rows.size, *([] if rows.offset is None else [rows.offset])]
+    return [Column((column,)) for column in values]
+
+
+def joint_leverage(models: Iterable[tuple[Sequence[Column], Ints]], n: int) -> float:
+    """`leverage` of the columns of several models taken together, each with its rows' places (m,) among n rows.  A row
+    that took no part in a model is zero in its columns.  A column that comes twice counts once.
+    """
+    unlike = {}
+    for columns, places in models:
+        for column in columns:
+            parts = tuple(_at(places, n, part) for part in column.parts)
+            unlike[column.decimals, *(part.tobytes() for part in parts)] = replace(column, parts=parts)
+    return leverage(list(unlike.values()), None)
+
+
+def _at(places: Ints, n: int, values: Floats) -> Floats:
+    out = np.zeros(n)
+    out[places] = values
+    return out
+
+
+def _rooted(column: Column, weights: Floats) -> Column:
+    """sqrt(w) x in about 106 bits, and times a power of two: what differs in the last bit of one row's x, or w, still
+    differs.
+    """
+    root = np.sqrt(weights)
+    square, rest = _product(root, root)
+    below = np.divide((weights - square) - rest, 2 * root, out=np.zeros(len(root)), where=root > 0)
+    _, exponent = math.frexp(float(np.abs(column.parts[0]).max(initial=0.0)))
+    parts: list[Floats] = []
+    for part in column.integers():
+        scaled = np.ldexp(part, -exponent)
+        parts += [*_product(root, scaled), below * scaled]
+    return Column(tuple(parts), column.decimals)
+
+
+def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """a b = p + e exactly, p the nearest float64.  [Dekker 1971]"""
+    p = a * b
+    (a1, a2), (b1, b2) = _halves(a), _halves(b)
+    return p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
+
+
+def _halves(a: Floats) -> tuple[Floats, Floats]:
+    upper = a * (2.0**27 + 1)
+    upper = upper - (upper - a)
+    return upper, a - upper
+
+
 def effective_count(values: Floats) -> float:
     """(sum |a|)^2 / sum a^2; inf where all are zero, 0 where one is no finite number."""
     size = np.abs(values)
@@ -205,11 +279,11 @@ def effective_count(values: Floats) -> float:
         return 0.0
     if largest == 0:
         return math.inf
-    size = size / largest  # squares neither overflow nor vanish
-    return float(np.sum(size)) ** 2 / float(np.sum(np.square(size)))
+    size /= largest  # squares neither overflow nor vanish
+    return float(np.sum(size)) ** 2 / float(np.sum(np.square(size, out=size)))
 
 
-def effective(x: Floats, weights: Floats) -> float:
+def effective(x: Floats, weights: Floats, order: Ints | None = None) -> float:
     """Effective count of the terms w (x - c) of a column's sum, c its weighted median.
 
     Why the median.  A column whose sums single out k rows equals some c in all rows but those k, or nearly so: 0 and
@@ -217,18 +291,32 @@ def effective(x: Floats, weights: Floats) -> float:
     1.  More than half of the weight then lies at c, or next to it, so that is where the median lies.  The most
     frequent value misses the second (no number is frequent, or the rare one is, when it comes twice) and sees 998
     rows that differ; the mean lies off c, where the 998 rows count again: four times as many as there are.   For a
-    column of two values the count is that of the rarer one.   inf for a constant column.
+    column of two values the count is that of the rarer one.   inf for a constant column.   order: argsort of x.
     """
-    order = np.argsort(x)
-    below = np.cumsum(weights[order])
-    if not (len(x) and math.isfinite(below[-1])):
+    total = float(np.sum(weights))
+    if not (0 < total < math.inf):
         return 0.0
-    centre = x[order[min(int(np.searchsorted(below, below[-1] / 2)), len(x) - 1)]]
-    if below[-1] == 0:
-        return 0.0
-    away = x - centre
-    largest = float(np.abs(away).max())
-    return effective_count(away / largest * weights if largest > 0 else away)
+    away = np.abs(x - _median(x, weights, np.argsort(x) if order is None else order))
+    largest = float(away.max())
+    if largest > 0:
+        away /= largest
+        away *= weights
+    return effective_count(away)
+
+
+def _median(x: Floats, weights: Floats, order: Ints) -> float:
+    """The first x, by size, at which half of the weight is reached.  Of pieces of rows first, then within one: a
+    running sum over all rows takes longer than all else.
+    """
+    by_size = weights[order]
+    first = np.arange(0, len(x), PIECE)
+    below = np.cumsum(np.add.reduceat(by_size, first))
+    half = below[-1] / 2
+    piece = min(int(np.searchsorted(below, half)), len(first) - 1)
+    some = slice(int(first[piece]), int(first[piece]) + PIECE)
+    within = np.cumsum(by_size[some]) + (below[piece - 1] if piece else 0.0)
+    at = min(int(np.searchsorted(within, half)), len(within) - 1)
+    return float(x[order[some][at]])
 
 
 def leverage(columns: Sequence[Column], weights: Floats | None) -> float:
@@ -266,7 +354,7 @@ def digit_gaps(x: Floats) -> tuple[float, ...]:
     fraction, exponent = np.frexp(x[x != 0])
     whole = np.abs(np.ldexp(fraction, 53)).astype(np.int64)
     last = exponent - 53 + np.log2((whole & -whole).astype(np.float64))
-    few = np.sort(last)[: MOST_GAPS + 1]
+    few = np.sort(last if len(last) <= MOST_GAPS else np.partition(last, MOST_GAPS)[: MOST_GAPS + 1])
     return tuple(np.diff(few).tolist())
 
 

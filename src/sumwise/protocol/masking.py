@@ -28,10 +28,8 @@ What it does not protect against:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -39,7 +37,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sumwise.errors import PolicyRefusal, SiteError, UsageError
+from sumwise.errors import SiteError, UsageError
 
 LEAST_SITES = 3
 """With two sites each takes the other's summand from the total."""
@@ -78,7 +76,8 @@ def mask(
 
     bits: a multiple of 8, the same at every site, that holds the total: every value must lie within 2^(bits - 1)
     divided by the number of sites.   key: this site's; others: public keys of all other sites of the study by name.
-    Before sending, note the result in the MaskLog, and keep that.
+    A label is for one set of values: two under one label give away their difference.  The site's machine sees to that
+    (site.py): its answers are kept before they are sent, and a round is not answered again with other bytes.
     Raises UsageError for a value out of range, and for fewer than three sites; SiteError for a key that is none.
     """
     if site in others:
@@ -124,33 +123,11 @@ def bits_for(largest: int, sites: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskLog:
-    """Which labels were used, and for what: a mask used twice with different values gives away their difference.
+class MaskedSummand:
+    """What a site sends.  bits: width; numbers: each in [0, 2^bits)."""
 
-    used: label -> SHA-256 of the masked numbers that were sent under it, which tells nothing about the values.  Pure:
-    whoever sends keeps the log that `noted` returns, durably, before sending, and starts from it after a crash.
-    """
-
-    used: Mapping[Label, bytes] = field(default_factory=lambda: MappingProxyType({}))
-
-    def noted(self, label: Label, masked: Sequence[int], bits: int) -> MaskLog:
-        """The log with this use; itself where the same numbers were sent under the label before.
-
-        Raises PolicyRefusal if others were.
-        """
-        _check_bits(bits)
-        size = bits // 8
-        content = b"".join(number.to_bytes(size, "little") for number in masked)
-        digest = hashlib.sha256(size.to_bytes(4, "little") + content).digest()
-        known = self.used.get(label)
-        if known is None:
-            return MaskLog(MappingProxyType({**self.used, label: digest}))
-        if known != digest:
-            raise PolicyRefusal(
-                f"{label} was masked before, with other values or keys: sending both would give away their "
-                f"difference; have the data changed since? A new study makes new masks"
-            )
-        return self
+    bits: int
+    numbers: tuple[int, ...]
 
 
 def _check_bits(bits: int) -> None:

@@ -4,10 +4,10 @@
            | the fields of the kind, as the table says                                            the fields
            | raw[64] Ed25519 signature of everything before it by the sender
 
-study: digest of the approved study file.   sequence: 1, 2, 3 ... of each sender; one not above the last one seen is a
-replay.   Payloads (payloads.py) stay bytes here: they are signed, hashed and kept as they were sent.
+study: digest of the approved study file.   sequence: 1, 2, 3 ... of each sender: no message is taken twice, and none is
+skipped.   Payloads (payloads.py) stay bytes here: they are signed, hashed and kept as they were sent.
 
-No free text is among the fields: a refusal is a rule and two numbers, an end one of a few reasons.
+No free text is among the fields: a refusal is a rule and its threshold, an end one of a few reasons.
 """
 
 from __future__ import annotations
@@ -120,11 +120,13 @@ class Answer(Message):
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Message):
-    """The sender does not answer.  rule: its name in the policy; figure, threshold: what it was and what it may be."""
+    """The sender does not answer.  rule: its name in the policy; threshold: what the rule asks for.
+
+    The figure that missed it stays at the site: it is exact, and so would tell of the rows.
+    """
 
     round: int
     rule: str
-    figure: float
     threshold: float
 
 
@@ -205,9 +207,7 @@ KINDS = (
     MessageKind(2, "site ready", SiteReady, "site", (Field("software", NAME),)),
     MessageKind(3, "ask", Ask, "coordinator", (_ROUND, Field("question", PAYLOAD), Field("previous", HASH))),
     MessageKind(4, "answer", Answer, "site", (_ROUND, Field("summand", PAYLOAD), Field("question", HASH))),
-    MessageKind(
-        5, "refuse", Refuse, "site", (_ROUND, Field("rule", TOKEN), Field("figure", NUMBER), Field("threshold", NUMBER))
-    ),
+    MessageKind(5, "refuse", Refuse, "site", (_ROUND, Field("rule", TOKEN), Field("threshold", NUMBER))),
     MessageKind(6, "total", Total, "coordinator", (_ROUND, Field("total", PAYLOAD), Field("answers", ANSWERS))),
     MessageKind(7, "finish", Finish, "coordinator", (Field("result", HASH),)),
     MessageKind(8, "abort", Abort, "either", (Field("who", NAME), Field("why", REASON))),
@@ -279,7 +279,7 @@ def open_envelope(
     """The message in an envelope, if it can be trusted; ProtocolError if not.
 
     keys: of everybody in the study, by name; study: its digest; seen: the last sequence number of each sender (0 for
-    those who said nothing yet).  Until the signature is checked only the header is read.
+    those who said nothing yet); None takes any.  Until the signature is checked only the header is read.
     """
     if len(data) > MOST_BYTES:
         raise ProtocolError(f"an envelope of {len(data)} bytes is too long; at most {MOST_BYTES} are possible")
@@ -298,7 +298,9 @@ def open_envelope(
             f"the signature of '{sender}' is wrong: the message is cut off or changed, or somebody else wrote it"
         ) from None
     message = decode(signed)
-    last = (seen or {}).get(sender, 0)
+    last = message.sequence - 1 if seen is None else seen.get(sender, 0)
     if message.sequence <= last:
         raise ProtocolError(f"message {message.sequence} of '{sender}' again: message {last} came before it")
+    if message.sequence > last + 1:
+        raise ProtocolError(f"message {message.sequence} of '{sender}' comes too early: {last + 1} is missing")
     return message

@@ -25,10 +25,11 @@ from sumwise.maths.gram import Gram
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.protocol.codec import Reader, Writer
+from sumwise.protocol.masking import MaskedSummand
 
 MAGIC = b"SUMP"
 
-Payload = LinearQuestion | LinearSummand | MomentsQuestion | Moments | Question | Summand
+Payload = LinearQuestion | LinearSummand | MomentsQuestion | Moments | Question | Summand | MaskedSummand
 
 LOWEST = -1074
 """Place of the lowest bit of a float64."""
@@ -211,6 +212,27 @@ def _read_summand(of: Reader) -> Summand:
     return Summand(_read_list(of), of.items(Reader.u64, 8), of.u64())
 
 
+# -- secure sums --
+
+
+def _write_masked(to: Writer, masked: MaskedSummand) -> None:
+    to.u32(masked.bits)
+    to.u32(len(masked.numbers))
+    if masked.bits < 8 or masked.bits % 8 or any(not 0 <= n < 1 << masked.bits for n in masked.numbers):
+        raise ProtocolError(f"masked numbers that are not of {masked.bits} bits, or no whole bytes, cannot be sent")
+    size = masked.bits // 8
+    to.raw(b"".join(number.to_bytes(size, "little") for number in masked.numbers), size * len(masked.numbers))
+
+
+def _read_masked(of: Reader) -> MaskedSummand:
+    at, bits = of.offset, of.u32()
+    if bits < 8 or bits % 8:
+        of.fail(f"masked numbers of {bits} bits, which are no whole bytes", at)
+    count = of.count(bits // 8)
+    data, size = of.raw(count * (bits // 8)), bits // 8
+    return MaskedSummand(bits, tuple(int.from_bytes(data[k : k + size], "little") for k in range(0, len(data), size)))
+
+
 # -- the table --
 
 
@@ -281,6 +303,15 @@ KINDS = (
         _write_summand,
         _read_summand,
     ),
+    PayloadKind(
+        7,
+        1,
+        "masked summand",
+        MaskedSummand,
+        "u32 bits | u32 count | count unsigned little-endian numbers of so many bits",
+        _write_masked,
+        _read_masked,
+    ),
 )
 
 _BY_TYPE = {kind.holds: kind for kind in KINDS}
@@ -310,6 +341,12 @@ def decode(data: bytes) -> Payload:
 def kind_of(data: bytes) -> PayloadKind:
     """The kind that the bytes say they are of; the content is not looked at."""
     return _read_kind(Reader(data))
+
+
+def answers(summand: Any, question: Any) -> bool:
+    """Whether a value is a summand of the type that answers a question."""
+    kind = _BY_TYPE.get(type(question))
+    return kind is not None and kind.answer is type(summand)
 
 
 def _read_kind(of: Reader) -> PayloadKind:

@@ -2,23 +2,28 @@
 
 Sums over rows are not anonymous: single rows were recovered from them in the ways that tests/unit/protocol/
 test_attacks.py shows.  Each rule here names the attack it stops.  Rules are pure and judge facts (facts.py), which stay
-at the site; a refusal names the rule, how the figure lies to the threshold, and the threshold, and nothing else: no
-column, no count.  That it refused is itself one bit.
+at the site.  So does a refusal's figure, with the words for the steward; what travels is the rule and the policy's
+threshold, so `meaning` is all that others learn.  That it refused is itself one bit.
 
 What no rule stops: whoever knows all rows but one; many subsets of rows, each far from any other, that single one out
-together; a new data version that differs from the old in one row (to space versions out is the custodian's part); and,
+together; a new data version that differs from the old in one row (to space versions out is the custodian's part);
 where rows are few, whoever knows a column of many digits row by row and looks for the 0/1 column that gives its exact
-product.
+product; and whoever writes one row into digits that the others leave free without being finer, as 1000003 x + (id == 7)
+does: sums are exact, so what is left after division by 1000003 is that row's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from sumwise.errors import UsageError
 from sumwise.protocol.facts import Facts
+
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +94,48 @@ def stricter(a: Policy, b: Policy) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """rule: its name; figure: how the figure lies to the threshold, never the figure itself; threshold: the policy's,
-    as text.
+    """rule: a token; figure: what was found; threshold: the policy's, finite; words: both for the site's steward.
+
+    figure and words stay at the site: they are more telling than any sum.
     """
 
     rule: str
-    figure: str
-    threshold: str
+    figure: float
+    threshold: float
+    words: str
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.figure}; the policy asks for {self.threshold}"
+        return f"{self.rule}: {self.words}"
+
+
+# rule -> what everybody may know; {} is the threshold
+_MEANINGS = {
+    "minimum-rows": "fewer than {} rows",
+    "minimum-groups": "fewer than {} groups",
+    "minimum-group-size": "a group of fewer than {} rows",
+    "parameters-per-row": "more than {} parameters a row",
+    "effective-count": "a column, or the response, that rests on fewer than {} rows, effectively",
+    "cell-count": "a cell of two columns of two values with fewer than {} rows",
+    "leverage": "a row with more than {} of the sum of squares of some combination of columns",
+    "digit-gap": "a few rows whose digits are finer by more than {} bits than those of all others",
+    "weight-concentration": "weights of the question that rest on fewer than {} rows, effectively, or on too small a "
+    "share of them",
+    "weighted-effective-count": "a column that rests on fewer than {} rows, effectively, under the question's weights",
+    "predictor-range": "a linear predictor that ranges over more than {}",
+    "minimum-sites": "fewer than {} sites in the sum",
+    "differencing-rows": "rows that differ from those of an earlier request in some, but fewer than {}",
+    "differencing-sites": "sites that differ from those of an earlier request in some, but fewer than {}",
+    "differencing-models": "a row with more than {} of the sum of squares of some combination of this and earlier "
+    "models' columns",
+    "round-limit": "more than {} rounds",
+    "expected-question": "a question other than the one that follows from the earlier totals",
+}
+
+
+def meaning(rule: str, threshold: float) -> str:
+    """What a refusal says to everybody: the rule and its threshold in words, without the figure."""
+    words = _MEANINGS.get(rule, "a rule that this version of Sumwise does not know, with threshold {}")
+    return f"{rule}: {words.format(_shown(threshold))}"
 
 
 Rule = Callable[[Facts, Policy], Refusal | None]
@@ -109,23 +146,33 @@ def check(facts: Facts, policy: Policy) -> tuple[Refusal, ...]:
     return tuple(refusal for rule in RULES if (refusal := rule(facts, policy)) is not None)
 
 
-def _at_least(rule: str, what: str, figure: float, threshold: float) -> Refusal | None:
-    # written so that nan is refused
-    if figure >= threshold:
-        return None
-    return Refusal(rule, f"fewer than {threshold:g} {what}", f"at least {threshold:g}")
+def _at_least(rule: str, figure: float, threshold: float, found: str) -> Refusal | None:
+    """found: words, {} is the figure.  Written so that nan is refused."""
+    return None if figure >= threshold else _refusal(rule, figure, threshold, found, "at least")
 
 
-def _at_most(rule: str, what: str, figure: float, threshold: float) -> Refusal | None:
-    if figure <= threshold:
-        return None
-    return Refusal(rule, f"more than {threshold:g} {what}", f"at most {threshold:g}")
+def _at_most(rule: str, figure: float, threshold: float, found: str) -> Refusal | None:
+    return None if figure <= threshold else _refusal(rule, figure, threshold, found, "at most")
 
 
-def _least(figures: Iterable[float]) -> float:
-    """inf of none; nan if one is nan, which min() would pass over."""
-    found = tuple(figures)
-    return math.nan if any(map(math.isnan, found)) else min(found, default=math.inf)
+def _refusal(rule: str, figure: float, threshold: float, found: str, bound: str) -> Refusal:
+    words = f"{found.replace('{}', _shown(figure))}; the policy asks for {bound} {_shown(threshold)}"
+    return Refusal(rule, float(figure), _sent(threshold), words)
+
+
+def _sent(threshold: float) -> float:
+    """A message has no room for infinity, which is the threshold of a rule that is switched off."""
+    return float(min(threshold, sys.float_info.max))
+
+
+def _shown(number: float) -> str:
+    return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:.6g}"
+
+
+def _least(figures: Mapping[Name, float]) -> tuple[Name | None, float]:
+    """The name and the figure of the least; a nan comes first, which min() would pass over; inf of none."""
+    worst = min(figures, key=lambda name: -math.inf if math.isnan(figures[name]) else figures[name], default=None)
+    return worst, math.inf if worst is None else figures[worst]
 
 
 # -- of the rows --
@@ -133,13 +180,13 @@ def _least(figures: Iterable[float]) -> float:
 
 def minimum_rows(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: sums over so few rows that they are the rows.  With one row X'X is x x'."""
-    return _at_least("minimum rows", "rows", facts.design.rows, policy.min_rows)
+    return _at_least("minimum-rows", facts.design.rows, policy.min_rows, "rows in the sum: {}")
 
 
 def minimum_groups(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: sums over so few groups that they are a group's own: where groups are persons, a person's."""
     groups = facts.design.groups
-    return None if groups is None else _at_least("minimum groups", "groups", groups, policy.min_groups)
+    return None if groups is None else _at_least("minimum-groups", groups, policy.min_groups, "groups in the sum: {}")
 
 
 def minimum_group_rows(facts: Facts, policy: Policy) -> Refusal | None:
@@ -147,14 +194,15 @@ def minimum_group_rows(facts: Facts, policy: Policy) -> Refusal | None:
     smallest = facts.design.smallest_group
     if smallest is None:
         return None
-    return _at_least("minimum group size", "rows in a group", smallest, policy.min_group_rows)
+    return _at_least("minimum-group-size", smallest, policy.min_group_rows, "rows in the smallest group: {}")
 
 
 def parameters_per_row(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: n <= p, where X'X spans the rows themselves, and models so large that each row has its own column."""
     design = facts.design
     share = design.parameters / design.rows if design.rows else math.inf
-    return _at_most("parameters per row", "parameters per row", share, policy.max_parameters_per_row)
+    found = f"{design.parameters} parameters for {design.rows} rows are {{}} a row"
+    return _at_most("parameters-per-row", share, policy.max_parameters_per_row, found)
 
 
 def effective_columns(facts: Facts, policy: Policy) -> Refusal | None:
@@ -162,24 +210,26 @@ def effective_columns(facts: Facts, policy: Policy) -> Refusal | None:
     others is that row; of a column with three values, 0, 1e-9 and 1, it is that row to nine digits, while no rule for
     columns of two values looks at it.  See facts.effective.   The same for a response with a single success.
     """
-    least = _least(facts.design.effective.values())
-    return _at_least("effective count of a column", "rows, effectively, in a column", least, policy.min_effective)
+    name, least = _least(facts.design.effective)
+    found = f"rows that '{name}' rests on, effectively: {{}}"
+    return _at_least("effective-count", least, policy.min_effective, found)
 
 
 def cells(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: reading small counts in X'X, whose entry of two indicators counts the rows that have both; with the
     response as one of the two, a rare outcome in a rare class.  (An interaction in the model is a column as well.)
     """
-    least = _least(facts.design.cells.values())
-    return _at_least("cell count", "rows in a cell", least, policy.min_cell)
+    names, least = _least(facts.design.cells)
+    found = f"rows in a cell of {' and '.join(map(repr, names or ()))}: {{}}"
+    return _at_least("cell-count", least, policy.min_cell, found)
 
 
 def combinations(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: the rare indicator in disguise.  Of columns a and b = a + (1 in one row) neither is suspicious, but the
     line of b less the line of a is that row.  Leverage sees every combination of columns at once.
     """
-    what = "of a combination of columns in one row"
-    return _at_most("leverage of a row", what, facts.design.leverage, policy.max_leverage)
+    found = "one row has {} of the sum of squares of a combination of columns"
+    return _at_most("leverage", facts.design.leverage, policy.max_leverage, found)
 
 
 def digits(facts: Facts, policy: Policy) -> Refusal | None:
@@ -187,8 +237,8 @@ def digits(facts: Facts, policy: Policy) -> Refusal | None:
     holds that row in the digits that the others leave empty.  It stops wide gaps only; a narrow one tells a few bits.
     """
     among = (gap for k, gap in enumerate(facts.design.digit_gaps, start=1) if k < policy.min_effective)
-    what = "bits of finer digits in a few rows"
-    return _at_most("digits of their own", what, max(among, default=0.0), policy.max_digit_gap)
+    found = "a few rows of a column have digits that are {} bits finer than those of all others"
+    return _at_most("digit-gap", max(among, default=0.0), policy.max_digit_gap, found)
 
 
 # -- of the question --
@@ -198,29 +248,29 @@ def effective_rows(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: the chosen parameter vector.  Scaled up so that one row has x'beta = 0 and all others saturate, it leaves
     n p (1 - p) of that row alone: the information matrix is x x' / 4.  Weights of a regression can do the same.
     """
-    least = max(policy.min_effective_rows, policy.min_effective_share * facts.question.rows)
-    if facts.question.concentration >= least:
-        return None
-    # a tenth of the rows would give away the rows: it is named, not worked out
-    asked = f"at least {policy.min_effective_rows:g}, and {policy.min_effective_share:g} of the rows"
-    return Refusal("weight concentration", "the weights of the question rest on too few rows", asked)
+    question = facts.question
+    least = max(policy.min_effective_rows, policy.min_effective_share * question.rows)
+    found = f"rows of {question.rows} that the weights of the question rest on, effectively: {{}}"
+    refusal = _at_least("weight-concentration", question.concentration, least, found)
+    # a tenth of the rows would give away the rows
+    return refusal and replace(refusal, threshold=_sent(policy.min_effective_rows))
 
 
 def effective_weighted_columns(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: the chosen parameter vector that spares most rows, and saturates all but one of those where some column
     is not zero.
     """
-    least = _least(facts.question.effective.values())
-    what = "rows, effectively, in a column under the weights of the question"
-    return _at_least("effective count of a weighted column", what, least, policy.min_effective)
+    name, least = _least(facts.question.effective)
+    found = f"rows that '{name}' rests on, effectively, under the weights of the question: {{}}"
+    return _at_least("weighted-effective-count", least, policy.min_effective, found)
 
 
 def eta_range(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: parameters far out, as a chosen vector needs them; and the last steps of a separated fit, which tell on
     which side of a plane every row lies.
     """
-    what = "between the largest and the smallest linear predictor"
-    return _at_most("range of the linear predictor", what, facts.question.eta_range, policy.max_eta_range)
+    found = "largest and smallest linear predictor are {} apart"
+    return _at_most("predictor-range", facts.question.eta_range, policy.max_eta_range, found)
 
 
 # -- of the study --
@@ -228,7 +278,7 @@ def eta_range(facts: Facts, policy: Policy) -> Refusal | None:
 
 def minimum_sites(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: totals from which a site that knows its own summand takes the other's."""
-    return _at_least("minimum sites", "sites in the sum", len(facts.study.request.sites), policy.min_sites)
+    return _at_least("minimum-sites", len(facts.study.request.sites), policy.min_sites, "sites in the sum: {}")
 
 
 def different_rows(facts: Facts, policy: Policy) -> Refusal | None:
@@ -236,8 +286,9 @@ def different_rows(facts: Facts, policy: Policy) -> Refusal | None:
     now = facts.study.request
     apart = [(e.rows ^ now.rows).bit_count() for e in facts.study.earlier if e.data == now.data]
     least = min((n for n in apart if n), default=math.inf)
-    what = "rows apart from those of an earlier request"
-    return _at_least("differencing of rows", what, least, policy.min_row_difference)
+    return _at_least(
+        "differencing-rows", least, policy.min_row_difference, "rows in which an earlier request differs: {}"
+    )
 
 
 def different_sites(facts: Facts, policy: Policy) -> Refusal | None:
@@ -248,8 +299,9 @@ def different_sites(facts: Facts, policy: Policy) -> Refusal | None:
     now = facts.study.request
     apart = [len(e.sites ^ now.sites) for e in facts.study.earlier if e.data == now.data]
     least = min((n for n in apart if n), default=math.inf)
-    what = "sites apart from those of an earlier request"
-    return _at_least("differencing of sites", what, least, policy.min_site_difference)
+    return _at_least(
+        "differencing-sites", least, policy.min_site_difference, "sites in which an earlier request differs: {}"
+    )
 
 
 def different_models(facts: Facts, policy: Policy) -> Refusal | None:
@@ -260,13 +312,15 @@ def different_models(facts: Facts, policy: Policy) -> Refusal | None:
     now = facts.study.request
     if all(e.model == now.model for e in facts.study.earlier if e.data == now.data):
         return None
-    what = "of a combination of this and earlier models' columns in one row"
-    return _at_most("differencing of models", what, facts.study.joint_leverage, policy.max_leverage)
+    found = "one row has {} of the sum of squares of a combination of this and earlier models' columns"
+    if math.isnan(facts.study.joint_leverage):
+        found = "an earlier model of these rows cannot be built again, to be judged together with this one ({})"
+    return _at_most("differencing-models", facts.study.joint_leverage, policy.max_leverage, found)
 
 
 def round_limit(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: scans, which ask until a question happens to single out a row."""
-    return _at_most("round limit", "rounds", facts.study.round, policy.max_rounds)
+    return _at_most("round-limit", facts.study.round, policy.max_rounds, "this is round {}")
 
 
 def expected_question(facts: Facts, policy: Policy) -> Refusal | None:
@@ -275,9 +329,8 @@ def expected_question(facts: Facts, policy: Policy) -> Refusal | None:
     """
     if not policy.only_expected or facts.study.received == facts.study.expected:
         return None
-    return Refusal(
-        "expected question", "another question than follows from the earlier totals", "that one, bit for bit"
-    )
+    words = "the question is another than follows from the earlier totals; the policy asks for that one, bit for bit"
+    return Refusal("expected-question", 1.0, 0.0, words)
 
 
 RULES: tuple[Rule, ...] = (

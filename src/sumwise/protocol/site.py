@@ -3,22 +3,22 @@
 The site trusts nobody's question.  It runs the same model on the same totals as the coordinator, so it knows what must
 be asked next, bit for bit, and refuses anything else: a question chosen to single out a row never gets an answer.
 Before it answers, its policy is asked; before it accepts a total, it looks for its own answer in it and for every other
-site.
+site.  A round is never answered with two different sums: under masks, their difference would be in the open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from sumwise.errors import DataError, ProtocolError
+from sumwise.errors import ProtocolError
 from sumwise.loop import Model
-from sumwise.protocol import payloads
+from sumwise.protocol import masked, payloads
 from sumwise.protocol.codec import NO_HASH, digest
-from sumwise.protocol.coordinator import result_digest
+from sumwise.protocol.coordinator import UNFIT, result_digest
+from sumwise.protocol.keys import SiteKeys
 from sumwise.protocol.messages import (
     COORDINATOR,
     Abort,
@@ -44,12 +44,10 @@ class Rows(Protocol):
 
 
 class Refusal(Protocol):
-    """Why a policy says no: its rule, the figure and the threshold that the figure missed."""
+    """Why a policy says no: its rule and the threshold that was missed."""
 
     @property
     def rule(self) -> str: ...
-    @property
-    def figure(self) -> float: ...
     @property
     def threshold(self) -> float: ...
 
@@ -75,16 +73,17 @@ class SiteState:
 
 @dataclass(frozen=True, slots=True)
 class SiteAgent:
-    """terms: of the study that this site has approved; name, key: its own; model: the study's (loop.Model); rows: its
-    data; policy: what it refuses, asked before each answer.
+    """terms: of the study that this site has approved; name, keys: its own; model: the study's (loop.Model); rows: its
+    data; policy: what it refuses, asked before each answer; today: the day it is, asked before each answer.
     """
 
     terms: Terms
     name: str
-    key: Ed25519PrivateKey
+    keys: SiteKeys
     model: Model
     rows: Rows
     policy: Callable[[int, Any], Refusal | None]
+    today: Callable[[], date]
 
     def start(self, answers: Mapping[int, bytes] | None = None) -> SiteState:
         """The first state.  answers: envelopes that this site sent before a restart, by round."""
@@ -93,7 +92,8 @@ class SiteAgent:
     def hear(self, state: SiteState, envelope: bytes) -> tuple[SiteState, tuple[bytes, ...]]:
         """The state after an envelope, and what to send; an answer must be kept before it is sent.
 
-        Raises ProtocolError for an envelope that cannot be trusted, comes twice or out of turn; the state stands.
+        Raises ProtocolError for an envelope that cannot be trusted, comes twice or out of turn, and what `rows` raises;
+        the state stands.
         """
         message = open_envelope(envelope, self.terms.keys, self.terms.study, {COORDINATOR: state.seen})
         if message.sender != COORDINATOR:
@@ -124,17 +124,24 @@ class SiteAgent:
         expected = self.model.ask(state.model)
         previous = digest(state.totals[-1]) if state.totals else NO_HASH
         if expected is None or message.question != payloads.encode(expected) or message.previous != previous:
-            return self._refuse(state, "expected-question", 1.0, 0.0)
+            return self._refuse(state, "expected-question", 0.0)
         if message.round > self.terms.most_rounds:
-            return self._refuse(state, "round-limit", float(message.round), float(self.terms.most_rounds))
+            return self._refuse(state, "round-limit", float(self.terms.most_rounds))
+        if message.round not in state.answers and self.today() > self.terms.expires:
+            return self._abort(state, self.name, Reason.EXPIRED)  # an answer that has left may be said again
         refusal = self.policy(message.round, expected)
         if refusal is not None:
-            return self._refuse(state, refusal.rule, refusal.figure, refusal.threshold)
+            return self._refuse(state, refusal.rule, refusal.threshold)
         return self._answer(state, message, expected)
 
     def _answer(self, state: SiteState, message: Ask, question: Any) -> tuple[SiteState, tuple[bytes, ...]]:
-        summand = payloads.encode(self.rows.answer(question))
-        after, (envelope,) = self._say(state, Answer, message.round, summand, digest(message.question))
+        summand = self.rows.answer(question)
+        if self.terms.masks is not None:
+            summand = masked.mask_summand(
+                summand, question, message.round, self.terms.study, self.name, self.keys.masking, self.terms.masks
+            )
+        payload = payloads.encode(summand)
+        after, (envelope,) = self._say(state, Answer, message.round, payload, digest(message.question))
         before = state.answers.get(message.round)
         if before is not None and before != envelope:  # signatures are deterministic: other bytes are other sums
             return self._abort(state, self.name, Reason.CHANGED)
@@ -142,12 +149,13 @@ class SiteAgent:
         return replace(after, phase=Phase.ANSWERED, round=message.round, answers=answers), (envelope,)
 
     def _told(self, state: SiteState, message: Total) -> tuple[SiteState, tuple[bytes, ...]]:
-        own = (self.name, digest(state.answers[state.round]))
-        if message.round != state.round or message.sites != self.terms.sites or own not in message.answers:
+        own, total = (self.name, digest(state.answers[state.round])), payloads.decode(message.total)
+        right = payloads.answers(total, self.model.ask(state.model))
+        if not right or message.round != state.round or message.sites != self.terms.sites or own not in message.answers:
             return self._abort(state, COORDINATOR, Reason.UNTRUSTED)
         try:
-            model = self.model.step(state.model, payloads.decode(message.total))
-        except DataError:  # the coordinator finds the same and says so
+            model = self.model.step(state.model, total)
+        except UNFIT:  # the coordinator finds the same and says so
             return replace(state, phase=Phase.READY, totals=(*state.totals, message.total)), ()
         return replace(state, phase=Phase.READY, model=model, totals=(*state.totals, message.total)), ()
 
@@ -156,15 +164,13 @@ class SiteAgent:
             return self._abort(state, COORDINATOR, Reason.UNTRUSTED)
         return replace(state, phase=Phase.FINISHED), ()
 
-    def _refuse(
-        self, state: SiteState, rule: str, figure: float, threshold: float
-    ) -> tuple[SiteState, tuple[bytes, ...]]:
+    def _refuse(self, state: SiteState, rule: str, threshold: float) -> tuple[SiteState, tuple[bytes, ...]]:
         ended = replace(state, phase=Phase.ABORTED, ended=(self.name, Reason.REFUSED))
-        return self._say(ended, Refuse, state.round + 1, rule, figure, threshold)
+        return self._say(ended, Refuse, state.round + 1, rule, threshold)
 
     def _abort(self, state: SiteState, who: str, why: Reason) -> tuple[SiteState, tuple[bytes, ...]]:
         return self._say(replace(state, phase=Phase.ABORTED, ended=(who, why)), Abort, who, why)
 
     def _say(self, state: SiteState, kind: type[Message], *fields: Any) -> tuple[SiteState, tuple[bytes, ...]]:
         message = kind(self.terms.study, self.name, state.sent + 1, *fields)
-        return replace(state, sent=state.sent + 1), (sign(message, self.key),)
+        return replace(state, sent=state.sent + 1), (sign(message, self.keys.signing),)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from sumwise.errors import ProtocolError
 from sumwise.protocol.messages import Abort, Answer, Ask, Finish, Hello, Message, Refuse, SiteReady, Total
@@ -73,7 +75,8 @@ class Terms:
     """What both machines know of an approved study.
 
     study: digest of its file; sites: everybody who must answer every question; keys: public keys of the sites and of
-    "coordinator"; most_rounds: after which the study ends without a result; software: the version of Sumwise.
+    "coordinator"; most_rounds: after which the study ends without a result; software: the version of Sumwise; expires:
+    the last day on which a site answers; masks: the sites' public keys for secure sums, None where sums are not masked.
     """
 
     study: bytes
@@ -81,6 +84,8 @@ class Terms:
     keys: Mapping[str, Ed25519PublicKey]
     most_rounds: int
     software: str
+    expires: date
+    masks: Mapping[str, X25519PublicKey] | None = None
 
     def check_software(self, who: str, version: str) -> None:
         """Raises ProtocolError where somebody runs another version than the study asks for."""

@@ -1,9 +1,9 @@
 """The study file: what everybody approves before anything is asked.  People read TOML; machines sign the digest.
 
     digest = SHA-256 of: "SUMS" | u8 version | text id | text purpose | text formula | text family
-           | options, contract (plain values, plain.py) | items of (text name, raw[32] key), the sites by name
+           | options, contract (plain values, plain.py) | items of (text name, raw[64] keys), the sites by name
            | raw[32] the coordinator's key | items of (text name, float64, perhaps infinite), the policy by name, true 1
-           | u32 most_rounds | text expires, as 2027-01-31 | items of text, results_to | text software
+           | flag secure_sum | u32 most_rounds | text expires, as 2027-01-31 | items of text, results_to | text software
 
 So comments, order of keys and spelling of numbers in the file change nothing, and anything else changes the digest.
 """
@@ -20,15 +20,17 @@ from typing import Any
 
 import tomli_w
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from sumwise.errors import UsageError
-from sumwise.models.glmm import MOST_NODES
 from sumwise.protocol import plain
-from sumwise.protocol.codec import HASH_BYTES, Writer, digest
-from sumwise.protocol.fields import COUNT, NAME, TOKEN
+from sumwise.protocol.codec import Writer, digest
+from sumwise.protocol.keys import KEY_BYTES
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.states import Terms
+from sumwise.protocol.study_problems import BELONGS, line, problems_of, refuse
+from sumwise.protocol.study_problems import Options as Options
 
 MAGIC = b"SUMS"
 VERSION = 1
@@ -36,33 +38,15 @@ VERSION = 1
 MOST_CHARACTERS = 1 << 22
 """Longest file that is read."""
 
-OPTIONS = {"gaussian": ("missing", "weights", "decimal"), "binomial": ("missing", "nodes")}
-"""Family -> options that its model knows."""
-
-_NEEDED = {"gaussian": ("missing",), "binomial": ("missing", "nodes")}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """As in fit(); None for one that is not given, or that the model does not know."""
-
-    missing: str
-    nodes: int | str | None = None
-    weights: str | None = None
-    decimal: bool | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Those that are."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
     """id: a word; purpose, formula: text; family: "gaussian" (least squares) or "binomial" (a random intercept).
 
-    contract: what data.Contract.to_dict gives, less what is None.  sites: name -> Ed25519 public key (32 bytes);
-    coordinator: its key; policy: the least that every site's own policy asks for; most_rounds: after which the study
-    ends; expires: the last day on which a site answers; results_to: who may see results; software: version of Sumwise.
+    contract: what data.Contract.to_dict gives, less what is None.  sites: name -> public keys (64 bytes, keys.py);
+    coordinator: its Ed25519 public key (32 bytes); policy: the least that every site's own policy asks for; secure_sum:
+    answers are masked, and the coordinator learns their total alone; most_rounds: after which the study ends; expires:
+    the last day on which a site answers; results_to: who may see results; software: version of Sumwise.
 
     Raises UsageError that names every problem.  Two studies are equal if their digests are.
     """
@@ -76,13 +60,14 @@ class Study:
     sites: Mapping[str, bytes]
     coordinator: bytes
     policy: Policy
+    secure_sum: bool
     most_rounds: int
     expires: date
     results_to: tuple[str, ...]
     software: str
 
     def __post_init__(self) -> None:
-        _raise(_problems({field.name: getattr(self, field.name) for field in fields(self)}))
+        refuse(problems_of({field.name: getattr(self, field.name) for field in fields(self)}))
         object.__setattr__(self, "contract", plain.held(self.contract))
         object.__setattr__(self, "sites", MappingProxyType(dict(sorted(self.sites.items()))))
 
@@ -101,8 +86,9 @@ class Study:
         plain.write(to, self.options.given())
         plain.write(to, self.contract)
         to.items(self.sites.items(), _write_site)
-        to.raw(self.coordinator, HASH_BYTES)
+        to.raw(self.coordinator, KEY_BYTES)
         to.items(sorted(field.name for field in fields(Policy)), self._write_threshold)
+        to.flag(self.secure_sum)
         to.u32(self.most_rounds)
         to.text(self.expires.isoformat())
         to.items(self.results_to, Writer.text)
@@ -119,167 +105,23 @@ class Study:
 
     def terms(self) -> Terms:
         """What both machines know of the study."""
-        keys = {COORDINATOR: self.coordinator, **self.sites}
+        keys = {COORDINATOR: self.coordinator, **{name: key[:KEY_BYTES] for name, key in self.sites.items()}}
         public = {name: Ed25519PublicKey.from_public_bytes(key) for name, key in keys.items()}
-        return Terms(self.digest(), tuple(self.sites), public, self.most_rounds, self.software)
+        masks = {name: X25519PublicKey.from_public_bytes(key[KEY_BYTES:]) for name, key in self.sites.items()}
+        return Terms(
+            self.digest(),
+            tuple(self.sites),
+            public,
+            self.most_rounds,
+            self.software,
+            self.expires,
+            masks if self.secure_sum else None,
+        )
 
 
 def _write_site(to: Writer, site: tuple[str, bytes]) -> None:
     to.text(site[0])
-    to.raw(site[1], HASH_BYTES)
-
-
-# -- what belongs where --
-
-
-def _is_key(value: Any) -> bool:
-    return isinstance(value, bytes) and len(value) == HASH_BYTES and any(value)
-
-
-def _is_purpose(value: Any) -> bool:
-    return isinstance(value, str) and plain.is_visible(value.replace("\n", " "), plain.MOST_TEXT)
-
-
-def _is_formula(value: Any) -> bool:
-    return plain.is_visible(value, plain.MOST_TEXT)
-
-
-def _is_readers(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(map(NAME.holds, value)) and len(set(value)) == len(value)
-
-
-_KEY = "an Ed25519 public key, 64 hex digits, not all zero"
-
-# key -> (what belongs there, whether a value is one)
-_BELONGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "id": (TOKEN.meaning, TOKEN.holds),
-    "purpose": (f"visible text of 1 to {plain.MOST_TEXT} characters", _is_purpose),
-    "formula": (f"a formula in a line of visible text, at most {plain.MOST_TEXT} characters", _is_formula),
-    "family": (" or ".join(f'"{name}"' for name in OPTIONS), lambda v: isinstance(v, str) and v in OPTIONS),
-    "options": ("a table of options", lambda v: isinstance(v, Options)),
-    "contract": ("a table, as `sumwise study init` writes it", lambda v: isinstance(v, Mapping)),
-    "sites": ("a table of sites and their keys, at least one", lambda v: isinstance(v, Mapping) and bool(v)),
-    "coordinator": (_KEY, _is_key),
-    "policy": ("a table of thresholds", lambda v: isinstance(v, Policy)),
-    "most_rounds": (COUNT.meaning, COUNT.holds),
-    "expires": ("a day such as 2027-01-31", lambda v: type(v) is date),
-    "results_to": ("a list of names, each once, of at most 64 bytes; at least one", _is_readers),
-    "software": (NAME.meaning, NAME.holds),
-    # options
-    "options.missing": ('"error" or "drop"', lambda v: v in ("error", "drop")),
-    "options.nodes": (
-        f'"auto" or a whole number from 1 to {MOST_NODES}',
-        lambda v: v == "auto" or (type(v) is int and 1 <= v <= MOST_NODES),
-    ),
-    "options.weights": ("a column or an expression of columns, as text", _is_formula),
-    "options.decimal": ("true or false", lambda v: isinstance(v, bool)),
-}
-
-
-def _line(key: str, wrong: str, belongs: str) -> str:
-    return f"{key}: {wrong}; {belongs} belongs there"
-
-
-def _raise(problems: list[str]) -> None:
-    if problems:
-        raise UsageError("the study cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-def _problems(values: Mapping[str, Any]) -> list[str]:
-    """A line for each problem of the fields that are there."""
-    found, right = [], {}
-    for key, value in values.items():
-        belongs, holds = _BELONGS[key]
-        if holds(value):
-            right[key] = value
-        else:
-            found.append(_line(key, f"it is {value!r:.60}", belongs))
-    for key, check in _FURTHER.items():
-        if key in right:
-            found += check(right)
-    return found
-
-
-def _options_problems(right: Mapping[str, Any]) -> list[str]:
-    given, family, found = right["options"].given(), right.get("family"), []
-    for name, value in given.items():
-        belongs, holds = _BELONGS[f"options.{name}"]
-        if family and name not in OPTIONS[family]:
-            known = ", ".join(OPTIONS[family])
-            found.append(f"options.{name}: the model of family {family!r} does not know it; its options are {known}")
-        elif not holds(value):
-            found.append(_line(f"options.{name}", f"it is {value!r:.60}", belongs))
-    missing = [name for name in _NEEDED.get(family or "", ()) if name not in given]
-    return found + [_line(f"options.{name}", "it is missing", _BELONGS[f"options.{name}"][0]) for name in missing]
-
-
-def _contract_problems(right: Mapping[str, Any]) -> list[str]:
-    try:
-        contract = plain.held(right["contract"])
-    except UsageError as error:
-        return [_line("contract", str(error), _BELONGS["contract"][0])]
-    found = []
-    names, columns = contract.get("names"), contract.get("columns")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        found.append(_line("contract.names", f"it is {names!r:.60}", "a list of the names of the columns of X"))
-    if not isinstance(columns, list) or not all(
-        isinstance(c, dict)
-        and isinstance(c.get("name"), str)
-        and isinstance(c.get("kind"), str)
-        and isinstance(c.get("levels", []), list)
-        for c in columns
-    ):
-        found.append(
-            _line("contract.columns", f"it is {columns!r:.60}", "a list of tables, each with name, kind, levels")
-        )
-    if not isinstance(contract.get("learned", []), list):
-        found.append(_line("contract.learned", f"it is {contract['learned']!r:.60}", "a list of constants"))
-    weights = right["options"].weights if "options" in right else None
-    if "options" in right and contract.get("weights") != weights:
-        found.append(
-            _line("contract.weights", f"it is {contract.get('weights')!r:.60}", f"options.weights, {weights!r},")
-        )
-    return found
-
-
-def _site_problems(right: Mapping[str, Any]) -> list[str]:
-    sites, found = right["sites"], []
-    owners: dict[bytes, str] = {right["coordinator"]: COORDINATOR} if "coordinator" in right else {}
-    for name, key in sites.items():
-        if not NAME.holds(name) or name == COORDINATOR:
-            found.append(_line(f"sites.{name!r:.60}", "this names no site", f"{NAME.meaning}, not '{COORDINATOR}',"))
-        if not _is_key(key):
-            found.append(_line(f"sites.{name!r:.60}", f"its key is {key!r:.60}", _KEY))
-        elif key in owners:
-            found.append(_line(f"sites.{name!r:.60}", f"its key is that of '{owners[key]}'", "a key of its own"))
-        else:
-            owners[key] = name
-    return found
-
-
-def _policy_problems(right: Mapping[str, Any]) -> list[str]:
-    policy, found = right["policy"], []
-    for field in fields(Policy):
-        value = getattr(policy, field.name)
-        if isinstance(value, int) and value > 2**53:
-            found.append(_line(f"policy.{field.name}", f"it is {value!r:.40}", "a number up to 2^53, or inf"))
-    if found:
-        return found
-    if "sites" in right and len(right["sites"]) < policy.min_sites:
-        found.append(f"sites: they are {len(right['sites'])}; policy.min_sites asks for at least {policy.min_sites:g}")
-    if "most_rounds" in right and right["most_rounds"] > policy.max_rounds:
-        found.append(
-            f"most_rounds: it is {right['most_rounds']}; policy.max_rounds asks for {policy.max_rounds:g} or fewer"
-        )
-    return found
-
-
-_FURTHER = {
-    "options": _options_problems,
-    "contract": _contract_problems,
-    "sites": _site_problems,
-    "policy": _policy_problems,
-}
+    to.raw(site[1], 2 * KEY_BYTES)
 
 
 # -- TOML --
@@ -321,16 +163,16 @@ def from_toml(text: str, today: date | None = None) -> Study:
     known = ("format", *(field.name for field in fields(Study)))
     problems = _keys("", raw, known, known)
     if type(raw.get("format", VERSION)) is not int or raw.get("format", VERSION) != VERSION:
-        problems.append(_line("format", f"it is {raw['format']!r:.40}", f"{VERSION}, which this version reads,"))
+        problems.append(line("format", f"it is {raw['format']!r:.40}", f"{VERSION}, which this version reads,"))
     values: dict[str, Any] = {}
     for key in known[1:]:
         if key in raw:
             values[key] = _READ[key](raw[key], problems) if key in _READ else raw[key]
     values = {key: value for key, value in values.items() if value is not None}
-    problems += _problems(values)
+    problems += problems_of(values)
     if today is not None and type(values.get("expires")) is date and values["expires"] < today:
-        problems.append(_line("expires", f"{values['expires']} is past, today is {today}", "a day to come"))
-    _raise(problems)
+        problems.append(line("expires", f"{values['expires']} is past, today is {today}", "a day to come"))
+    refuse(problems)
     return Study(**values)
 
 
@@ -339,7 +181,7 @@ def _keys(table: str, found: Mapping[str, Any], known: tuple[str, ...], needed: 
     unknown = [f"{prefix}{key}: unknown; known are {', '.join(known)}" for key in found if key not in known]
     missing = [key for key in needed if key not in found]
     return unknown + [
-        _line(f"{prefix}{key}", "it is missing", _BELONGS.get(f"{prefix}{key}", ("a number",))[0]) for key in missing
+        line(f"{prefix}{key}", "it is missing", BELONGS.get(f"{prefix}{key}", ("a number",))[0]) for key in missing
     ]
 
 
@@ -347,8 +189,8 @@ def _keys(table: str, found: Mapping[str, Any], known: tuple[str, ...], needed: 
 
 
 def _read_key(value: Any, _problems: list[str]) -> Any:
-    """Bytes of hex digits; anything else as it is, for `_problems` to name."""
-    hexed = isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{64}", value)
+    """Bytes of hex digits; anything else as it is, for `problems_of` to name."""
+    hexed = isinstance(value, str) and re.fullmatch("([0-9a-fA-F]{64}){1,2}", value)
     return bytes.fromhex(value) if hexed else value
 
 
@@ -377,7 +219,7 @@ def _read_policy(value: Any, problems: list[str]) -> Any:
             continue
         except UsageError:
             belongs = "true or false" if key == "only_expected" else "a number, zero or more,"
-            problems.append(_line(f"policy.{key}", f"it is {value[key]!r:.60}", belongs))
+            problems.append(line(f"policy.{key}", f"it is {value[key]!r:.60}", belongs))
     return Policy(**right) if len(right) == len(known) else None
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
-from sumwise.protocol import plain
+from sumwise.models.glmm_messages import MomentsQuestion
+from sumwise.models.linear import LinearQuestion
+from sumwise.protocol import masked, plain
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Study
 
@@ -86,13 +89,31 @@ def _asked(study: Study) -> list[str]:
     ]
 
 
-_ENVELOPES = (
+_ENVELOPE = (
     "With each message: the site's name, a running number, its signature, digests of the study and the question; once "
     "its version of Sumwise.",
-    "Where it refuses or ends: the name of the rule with its figure and threshold, or one of a few fixed reasons.",
-    "The coordinator sees the sums of each site; the other sites are sent the total over all sites. Messages are "
-    "signed, not encrypted: whoever can read them on their way, as in a shared folder, sees them too.",
+    "Where it refuses or ends: the name of the rule and its threshold, or one of a few fixed reasons.",
 )
+
+
+def _seen(study: Study, question: Any) -> list[str]:
+    """Who sees the numbers.  question: one of the model's; all of them have answers of one width."""
+    if not study.secure_sum:
+        return [
+            *_ENVELOPE,
+            "The coordinator sees the sums of each site; the other sites are sent the total over all sites. Messages "
+            "are signed, not encrypted: whoever can read them on their way, as in a shared folder, sees them too.",
+        ]
+    width = masked.bits(question, len(study.sites), weighted=study.options.weights is not None)
+    return [
+        f"All these numbers leave masked, as whole numbers of {width} bits each, whatever the rows are: one by one "
+        f"they look like random numbers, and the masks cancel in the sum over all sites alone. So the coordinator, and "
+        f"whoever reads messages on their way, learns the total over all sites and no site's own sums.",
+        "What masks do not do: sites that put together what they know, all but one of them (two of three), can take "
+        "their own sums from the total and are left with those of the last. What the total itself tells, it tells.",
+        "The masks are EXPERIMENTAL until they have been reviewed by others. They take at least three sites.",
+        *_ENVELOPE,
+    ]
 
 
 def _leaves(study: Study) -> list[str]:
@@ -100,17 +121,20 @@ def _leaves(study: Study) -> list[str]:
     names = f"The p = {p} columns of the model are: {_listed(study.contract['names'])}."
     if study.family == "gaussian":
         weighted = study.options.weights is not None
+        units = (
+            f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count: the place of "
+            f"their last binary and decimal digit."
+        )
         return [
             names,
             f"In the only round: {(p + 1) * (p + 2) // 2} sums over rows, the products of each two of the {p + 1} "
             f"columns (those of the model and the response, less its offset if there is one)"
             f"{', weighted' if weighted else ''}.",
             "2 counts: rows in the sums, and rows left out because their weight is zero.",
-            f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count: the place of "
-            f"their last binary and decimal digit.",
+            *([] if study.secure_sum else [units]),
             *(["1 sum: of the logarithms of the weights."] if weighted else []),
             "All sums are exact, to the last digit of the data.",
-            *_ENVELOPES,
+            *_seen(study, LinearQuestion()),
         ]
     q = p + 1
     return [
@@ -123,7 +147,7 @@ def _leaves(study: Study) -> list[str]:
         "With them a count of groups for each number of quadrature nodes that was tried, and 1 count of groups for "
         "which there was no finite number.",
         f"At most {most} round{'s' if most > 1 else ''} in all; the site answers each of them once.",
-        *_ENVELOPES,
+        *_seen(study, MomentsQuestion()),
     ]
 
 

@@ -22,7 +22,7 @@ QUIET = StudyFacts(
     round=1,
     received=b"question",
     expected=b"question",
-    request=Request(b"v1", row_set(np.arange(1000)), frozenset("ABC"), b"model"),
+    request=Request(b"study", b"v1", row_set(np.arange(1000)), frozenset("ABC"), b"model"),
     earlier=(),
     joint_leverage=0.01,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sumwise.loop import Model
 from sumwise.models.glmm import RandomIntercept
 from sumwise.models.glmm_site import Site
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
+from sumwise.protocol.keys import SiteKeys
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Terms
@@ -22,13 +24,25 @@ from tests.unit.models.fitting import Rows, shipped
 STUDY = hashlib.sha256(b"a study of the tests").digest()
 
 
+LAST_DAY = date(2027, 1, 31)
+
+
+def site_keys(name: str) -> SiteKeys:
+    return SiteKeys.from_seed(hashlib.sha256(b"signs for " + name.encode()).digest())
+
+
 def key(name: str) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"signs for " + name.encode()).digest())
+    return site_keys(name).signing
 
 
-def terms(sites: tuple[str, ...], most_rounds: int = 30) -> Terms:
+def terms(sites: tuple[str, ...], most_rounds: int = 30, *, secure_sum: bool = False) -> Terms:
     keys = {name: key(name).public_key() for name in (COORDINATOR, *sites)}
-    return Terms(STUDY, sites, keys, most_rounds, "1.0")
+    masks = {name: site_keys(name).masking.public_key() for name in sites} if secure_sum else None
+    return Terms(STUDY, sites, keys, most_rounds, "1.0", LAST_DAY, masks)
+
+
+def on_the_last_day() -> date:
+    return LAST_DAY
 
 
 def no_objection(_round: int, _question: Any) -> None:
@@ -66,11 +80,14 @@ def study(
     rows: Mapping[str, Any],
     policy: Callable[[int, Any], Any] = no_objection,
     most_rounds: int = 30,
+    *,
+    secure_sum: bool = False,
+    today: Callable[[], date] = on_the_last_day,
 ) -> tuple[Study, tuple[bytes, ...]]:
     """A study that has not begun, and the coordinator's greeting."""
-    of = terms(tuple(rows), most_rounds)
+    of = terms(tuple(rows), most_rounds, secure_sum=secure_sum)
     coordinator = Coordinator(of, model, key(COORDINATOR))
-    agents = {name: SiteAgent(of, name, key(name), model, site, policy) for name, site in rows.items()}
+    agents = {name: SiteAgent(of, name, site_keys(name), model, site, policy, today) for name, site in rows.items()}
     state, greeting = coordinator.start()
     return Study(coordinator, agents, state, {name: agent.start() for name, agent in agents.items()}), greeting
 

@@ -3,12 +3,13 @@ not the study's.
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from sumwise.errors import ProtocolError
-from sumwise.models.glmm_messages import Question
+from sumwise.models.glmm_messages import MomentsQuestion, Question
 from sumwise.models.linear import LinearModel
 from sumwise.models.linear import Site as LinearSite
 from sumwise.protocol import payloads
@@ -30,7 +31,7 @@ from sumwise.protocol.messages import (
 from sumwise.protocol.states import TRANSITIONS, Phase
 from tests.unit.models.fitting import fit
 from tests.unit.models.test_linear import block
-from tests.unit.protocol.studies import STUDY, Study, herds, key, study
+from tests.unit.protocol.studies import LAST_DAY, STUDY, Study, herds, key, study
 
 
 def said(envelope: bytes):
@@ -138,7 +139,14 @@ def test_a_reply_that_comes_twice_late_or_cut_off_changes_nothing(finished: Stud
         flipped[place] ^= 4
         with pytest.raises(ProtocolError):
             coordinator.hear(state, bytes(flipped))
-    late = Answer(STUDY, "site 2", 99, 9, payloads.encode(payloads.decode(said(following).summand)), digest(b""))
+    late = Answer(
+        STUDY,
+        "site 2",
+        said(following).sequence,
+        9,
+        payloads.encode(payloads.decode(said(following).summand)),
+        digest(b""),
+    )
     with pytest.raises(ProtocolError, match="'site 2' answers round 9; the open one is round 1"):
         coordinator.hear(state, sign(late, key("site 2")))
 
@@ -159,7 +167,7 @@ def test_a_summand_of_another_kind_or_shape_does_not_enter_the_sum(finished: Stu
     message = said(following)
     moments = payloads.decode(message.summand)
     fewer = replace(moments, columns=type(moments.columns)(moments.columns.digits[:-1]))
-    with pytest.raises(ProtocolError, match="'site 2' and 'site 0' have different columns"):
+    with pytest.raises(ProtocolError, match="'site 2' and 'site 0' do not add up: they have different columns"):
         finished.coordinator.hear(state, sign(replace(message, summand=payloads.encode(fewer)), key("site 2")))
     linear = payloads.encode(LinearSite(block(9)).answer(None))
     with pytest.raises(ProtocolError, match="answers a moments question with a linear summand"):
@@ -207,15 +215,16 @@ def test_a_site_listens_to_the_coordinator_alone_and_in_order(finished: Study) -
     with pytest.raises(ProtocolError, match="listens to the coordinator alone"):
         agent.hear(agent.start(), finished.heard[0])
     with pytest.raises(ProtocolError, match="Total from 'coordinator' is out of turn"):
-        agent.hear(agent.start(), finished.told[2])
+        agent.hear(agent.start(), sign(replace(said(finished.told[2]), sequence=1), key(COORDINATOR)))
     with pytest.raises(ProtocolError, match="asks round 2; the next one is round 1"):
-        agent.hear(agent.start(), finished.told[3])
+        agent.hear(agent.start(), sign(replace(said(finished.told[3]), sequence=1), key(COORDINATOR)))
+    with pytest.raises(ProtocolError, match="message 2 of 'coordinator' comes too early: 1 is missing"):
+        agent.hear(agent.start(), finished.told[1])
 
 
 @dataclass(frozen=True)
 class No:
     rule: str = "minimum-rows"
-    figure: float = 20.0
     threshold: float = 20.0
 
 
@@ -236,6 +245,40 @@ def test_the_approved_number_of_rounds_is_a_limit() -> None:
     assert {state.phase for state in found.sites.values()} == {Phase.ABORTED}
 
 
+def test_after_the_last_day_a_site_answers_no_new_question_and_ends_the_study(finished: Study) -> None:
+    model, rows, _ = herds()
+    late, _ = study(model, rows, today=lambda: LAST_DAY + timedelta(days=1))
+    agent = late.agents["site 1"]
+    for known in range(4):
+        state = agent.start({r: e for r, e in finished.sites["site 1"].answers.items() if r <= known})
+        answered = 0
+        for envelope in finished.told:
+            state, out = agent.hear(state, envelope)
+            if state.phase is Phase.ABORTED:
+                break
+            answered += sum(isinstance(said(e), Answer) for e in out)
+        assert state.ended == ("site 1", Reason.EXPIRED)
+        assert [(said(e).who, said(e).why) for e in out] == [("site 1", Reason.EXPIRED)]
+        assert answered == known
+
+
+def test_a_coordinator_ends_with_the_day_of_its_sites_and_says_the_same_when_it_starts_again() -> None:
+    """The second round is asked after the last day."""
+    model, rows, _ = herds()
+    days = iter([LAST_DAY] * 3)
+    found, greeting = study(model, rows, today=lambda: next(days, LAST_DAY + timedelta(days=1)))
+    with pytest.raises(ProtocolError, match="out of turn"):  # the second site says it, too
+        found.tell(greeting)
+    assert found.state.ended == ("site 0", Reason.EXPIRED)
+    assert len(found.state.totals) == 1
+    state, told = found.coordinator.start()
+    for envelope in found.heard:
+        state, more = found.coordinator.hear(state, envelope)
+        told += more
+    assert list(told) == found.told
+    assert state.ended == ("site 0", Reason.EXPIRED)
+
+
 def test_rows_that_do_not_fit_the_model_end_the_study_in_its_own_words() -> None:
     """A column of zeros at every site: what the model says of it stays with the coordinator."""
     model, rows, pooled = herds(1)
@@ -244,6 +287,56 @@ def test_rows_that_do_not_fit_the_model_end_the_study_in_its_own_words() -> None
     found.tell(greeting)
     assert found.state.ended == (COORDINATOR, Reason.UNFIT)
     assert "constant" in found.state.fault
+
+
+@pytest.mark.parametrize("what", ["no groups", "no columns", "huge"])
+def test_a_summand_that_no_rows_have_ends_the_study_by_name(what: str) -> None:
+    """From the only site of a study, so nothing to compare it with."""
+    model, rows, _ = herds(1)
+    moments = rows["site 0"].answer(MomentsQuestion())
+    lies = {
+        "no groups": replace(moments, groups=0),
+        "no columns": replace(moments, columns=type(moments.columns)(moments.columns.digits[:0])),
+        "huge": replace(moments, totals=payloads.exact_sum([2**2174] * 6, (6,))),
+    }
+    found, greeting = study(model, {"site 0": Liar(lies[what])})
+    found.tell(greeting)
+    assert found.state.ended == (COORDINATOR, Reason.UNFIT)
+    assert found.sites["site 0"].ended == (COORDINATOR, Reason.UNFIT)
+
+
+def test_sums_and_counts_beyond_any_data_are_no_total() -> None:
+    model, rows, _ = herds(2)
+    moments = rows["site 0"].answer(MomentsQuestion())
+    big = replace(moments, totals=payloads.exact_sum([2**2175 - 1] * 6, (6,)))
+    found, greeting = study(model, dict.fromkeys(rows, Liar(big)))
+    with pytest.raises(ProtocolError, match=r"do not add up.*larger than any data"):
+        found.tell(greeting)
+    found, greeting = study(model, dict.fromkeys(rows, Liar(replace(moments, rows=2**64 - 1))))
+    found.tell(greeting)
+    assert found.state.ended == (COORDINATOR, Reason.UNTRUSTED)
+
+
+@dataclass(frozen=True)
+class Liar:
+    """Answers any question with this."""
+
+    summand: object
+
+    def answer(self, _question):
+        return self.summand
+
+
+def test_a_total_of_another_kind_is_refused(finished: Study) -> None:
+    agent, state, message = asked(finished, 2)
+    state, _ = agent.hear(state, sign(message, key(COORDINATOR)))
+    totals = [said(e) for e in finished.told if isinstance(said(e), Total)]
+    moments = sign(replace(totals[1], total=totals[0].total), key(COORDINATOR))
+    after, (reply,) = agent.hear(state, moments)
+    assert after.ended == (COORDINATOR, Reason.UNTRUSTED)
+    assert isinstance(said(reply), Abort)
+    with pytest.raises(ProtocolError, match="no question or summand"):
+        agent.hear(state, sign(replace(totals[1], total=b"x"), key(COORDINATOR)))
 
 
 def test_other_versions_of_the_software_are_refused(finished: Study) -> None:

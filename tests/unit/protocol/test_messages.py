@@ -40,7 +40,7 @@ EXAMPLES = (
     SiteReady(STUDY, "Nord", 1, "0.1.0"),
     Ask(STUDY, "coordinator", 2, 1, b"question", NO_HASH),
     Answer(STUDY, "Süd", 2, 1, b"summand", HASH),
-    Refuse(STUDY, "Nord", 2, 1, "minimum-rows", 4.0, 20.0),
+    Refuse(STUDY, "Nord", 2, 1, "minimum-rows", 20.0),
     Total(STUDY, "coordinator", 3, 1, b"total", (("Nord", HASH), ("Süd", STUDY))),
     Finish(STUDY, "coordinator", 4, HASH),
     Abort(STUDY, "Süd", 3, "Nord", Reason.CHANGED),
@@ -56,9 +56,9 @@ def test_a_message_comes_out_of_its_envelope_as_it_went_in(message: Message) -> 
 
 
 def test_an_envelope_is_laid_out_as_documented() -> None:
-    """Header, round, rule and two numbers, by hand; 4.0 and 20.0 in IEEE 754."""
+    """Header, round, rule and threshold, by hand; 20.0 in IEEE 754."""
     data = b"SUMM\1\5" + STUDY + b"\4\0\0\0Nord" + b"\2" + bytes(7)
-    data += b"\1\0\0\0" + b"\x0c\0\0\0minimum-rows" + bytes(6) + b"\x10\x40" + bytes(6) + b"\x34\x40"
+    data += b"\1\0\0\0" + b"\x0c\0\0\0minimum-rows" + bytes(6) + b"\x34\x40"
     assert encode(EXAMPLES[4]) == data
     assert sign(EXAMPLES[4], PRIVATE["Nord"]) == data + PRIVATE["Nord"].sign(data)
 
@@ -103,6 +103,8 @@ def test_a_message_is_taken_once_and_in_order() -> None:
     for last in (2, 3):
         with pytest.raises(ProtocolError, match=f"message 2 of 'Süd' again: message {last} came before it"):
             open_envelope(envelope, KEYS, STUDY, {"Süd": last})
+    with pytest.raises(ProtocolError, match="message 2 of 'Süd' comes too early: 1 is missing"):
+        open_envelope(envelope, KEYS, STUDY, {"Nord": 1})
 
 
 def test_other_versions_kinds_and_reasons_are_named() -> None:
@@ -142,8 +144,8 @@ def test_other_versions_kinds_and_reasons_are_named() -> None:
         (2, {"question": b""}, "question"),
         (4, {"rule": "row 17 is Smith"}, "rule"),
         (4, {"rule": "minimum-rows\n"}, "rule"),
-        (4, {"figure": float("nan")}, "figure"),
-        (4, {"figure": "4"}, "figure"),
+        (4, {"threshold": float("nan")}, "threshold"),
+        (4, {"threshold": "4"}, "threshold"),
         (5, {"answers": ()}, "answers"),
         (5, {"answers": (("Süd", HASH), ("Nord", HASH))}, "answers"),
         (5, {"answers": (("Nord", HASH), ("Nord", HASH))}, "answers"),

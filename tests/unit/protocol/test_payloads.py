@@ -14,6 +14,7 @@ from sumwise.models.glmm_site import Site
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.models.linear import Site as LinearSite
 from sumwise.protocol.codec import Writer
+from sumwise.protocol.masking import MaskedSummand
 from sumwise.protocol.payloads import KINDS, decode, encode, exact_sum, integers, kind_of
 from tests.unit.models.fitting import fit, shipped
 from tests.unit.models.test_linear import block
@@ -149,6 +150,23 @@ def test_counts_beyond_the_bytes_are_refused_before_anything_is_made() -> None:
         decode(HEADERS[LinearSummand] + bytes(8) + (10_000).to_bytes(4, "little") + bytes(8 * 10_001 + 100))
 
 
+def test_masked_numbers_have_one_width() -> None:
+    masked = MaskedSummand(16, (1, 0, 65535))
+    assert there_and_back(masked) == masked
+    data = encode(masked)
+    assert data == HEADERS[MaskedSummand] + b"\x10\0\0\0" + b"\3\0\0\0" + b"\1\0" + b"\0\0" + b"\xff\xff"
+    for bits in (0, 7, 9, 2**32 - 1):
+        with pytest.raises(ProtocolError, match=f"masked numbers of {bits} bits, which are no whole bytes"):
+            decode(HEADERS[MaskedSummand] + bits.to_bytes(4, "little") + data[10:])
+    with pytest.raises(ProtocolError, match="3 items of at least 536870911 bytes should follow, 6 bytes are left"):
+        decode(HEADERS[MaskedSummand] + (2**32 - 8).to_bytes(4, "little") + data[10:])
+    with pytest.raises(ProtocolError, match="1 bytes follow"):
+        decode(data + b"\0")
+    for wrong in (MaskedSummand(8, (256,)), MaskedSummand(8, (-1,)), MaskedSummand(12, (1,)), MaskedSummand(0, ())):
+        with pytest.raises(ProtocolError, match="cannot be sent"):
+            encode(wrong)
+
+
 def test_foreign_bytes_unknown_kinds_and_versions_are_named() -> None:
     good = encode(MomentsQuestion())
     with pytest.raises(ProtocolError, match="at byte 0: this is no question or summand"):
@@ -162,6 +180,6 @@ def test_foreign_bytes_unknown_kinds_and_versions_are_named() -> None:
 
 
 def test_the_table_names_each_kind_once_and_pairs_questions_with_summands() -> None:
-    assert len({kind.number for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS) == 6
-    summands = {kind.holds for kind in KINDS if kind.role == "summand"}
+    assert len({kind.number for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS) == 7
+    summands = {kind.holds for kind in KINDS if kind.role == "summand"} - {MaskedSummand}  # answers any question
     assert {kind.answer for kind in KINDS if kind.role == "question"} == summands

@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +22,17 @@ from sumwise.protocol.facts import (
     digit_gaps,
     effective,
     effective_count,
+    joint_leverage,
     leverage,
+    linear_columns,
+    mixed_columns,
     mixed_design,
     mixed_question,
     row_set,
 )
-from sumwise.protocol.policy import OPEN, RULES, Policy, Refusal, check, stricter
-from tests.unit.protocol.blocks import QUIET, block, linear_facts, mixed_facts, point
+from sumwise.protocol.messages import Refuse, decode, encode
+from sumwise.protocol.policy import OPEN, RULES, Policy, Refusal, check, meaning, stricter
+from tests.unit.protocol.blocks import QUIET, Block, block, linear_facts, mixed_facts, point
 
 ONES = np.ones(1000)
 
@@ -70,32 +75,32 @@ def without(rows: int) -> int:
 # of the notes on federation: 5 in a cell, 20 rows, 0.10 parameters a row, 3 sites, an effective count of 5 a column and
 # of max(20, n/10) for weights; the others are ours.
 EDGES = [
-    ("minimum rows", design(rows=60), design(rows=19, parameters=1)),
-    ("minimum groups", design(groups=5), design(groups=4)),
-    ("minimum group size", design(smallest_group=1), design(smallest_group=0)),
-    ("parameters per row", design(parameters=100), design(parameters=101)),
-    ("effective count of a column", design(effective={"a": 9, "b": 5}), design(effective={"a": 9, "b": 4.99})),
-    ("cell count", design(cells={("a", "b"): 5}), design(cells={("a", "b"): 4})),
-    ("leverage of a row", design(leverage=0.5), design(leverage=0.51)),
-    ("digits of their own", design(digit_gaps=(0, 0, 0, 16, 50)), design(digit_gaps=(0, 0, 0, 17))),
-    ("weight concentration", question(concentration=100), question(concentration=99)),
-    ("weight concentration", question(rows=30, concentration=20), question(rows=30, concentration=19)),
-    ("effective count of a weighted column", question(effective={"a": 5}), question(effective={"a": 4.99})),
-    ("range of the linear predictor", question(eta_range=30), question(eta_range=30.1)),
-    ("minimum sites", study(), study(request=request(sites=frozenset("AB")))),
-    ("differencing of rows", study(earlier=(request(rows=without(20)),)), study(earlier=(request(rows=without(19)),))),
+    ("minimum-rows", design(rows=60), design(rows=19, parameters=1)),
+    ("minimum-groups", design(groups=5), design(groups=4)),
+    ("minimum-group-size", design(smallest_group=1), design(smallest_group=0)),
+    ("parameters-per-row", design(parameters=100), design(parameters=101)),
+    ("effective-count", design(effective={"a": 9, "b": 5}), design(effective={"a": 9, "b": 4.99})),
+    ("cell-count", design(cells={("a", "b"): 5}), design(cells={("a", "b"): 4})),
+    ("leverage", design(leverage=0.5), design(leverage=0.51)),
+    ("digit-gap", design(digit_gaps=(0, 0, 0, 16, 50)), design(digit_gaps=(0, 0, 0, 17))),
+    ("weight-concentration", question(concentration=100), question(concentration=99)),
+    ("weight-concentration", question(rows=30, concentration=20), question(rows=30, concentration=19)),
+    ("weighted-effective-count", question(effective={"a": 5}), question(effective={"a": 4.99})),
+    ("predictor-range", question(eta_range=30), question(eta_range=30.1)),
+    ("minimum-sites", study(), study(request=request(sites=frozenset("AB")))),
+    ("differencing-rows", study(earlier=(request(rows=without(20)),)), study(earlier=(request(rows=without(19)),))),
     (
-        "differencing of sites",
+        "differencing-sites",
         study(earlier=(request(sites=frozenset("ABCDEF")),)),
         study(earlier=(request(sites=frozenset("BCD")),)),
     ),
     (
-        "differencing of models",
+        "differencing-models",
         study(earlier=(request(model=b"other"),), joint_leverage=0.5),
         study(earlier=(request(model=b"other"),), joint_leverage=0.6),
     ),
-    ("round limit", study(round=30), study(round=31)),
-    ("expected question", study(received=b"a", expected=b"a"), study(received=b"a", expected=b"b")),
+    ("round-limit", study(round=30), study(round=31)),
+    ("expected-question", study(received=b"a", expected=b"a"), study(received=b"a", expected=b"b")),
 ]
 
 
@@ -131,28 +136,90 @@ def test_a_figure_that_is_no_number_is_refused_by_any_policy(facts):
     assert check(facts, OPEN)
 
 
-def test_a_refusal_names_rule_figure_and_threshold_and_nothing_else():
-    """No column, no count: whatever the figures are, the text is the same."""
-    text = "minimum rows: fewer than 20 rows; the policy asks for at least 20"
-    assert {str(check(design(rows=n, parameters=0), Policy())[0]) for n in range(20)} == {text}
+def test_what_travels_is_the_same_whatever_the_figures_are():
+    """The rule, a token, and a finite threshold of the policy; a message has no room for other ones."""
+    found = [check(design(rows=n, parameters=0), Policy())[0] for n in range(20)]
+    assert {(refusal.rule, refusal.threshold) for refusal in found} == {("minimum-rows", 20.0)}
+    assert [refusal.figure for refusal in found] == list(range(20))
+    far = [question(rows=n, concentration=c) for n in (30, 10**6) for c in (1.0, 10.0, 19.0)]
+    found = [refusal for facts in far for refusal in check(facts, Policy())]
+    assert {(refusal.rule, refusal.threshold) for refusal in found} == {("weight-concentration", 20.0)}
+    thresholds = {float(getattr(Policy(), field.name)) for field in fields(Policy)} | {0.0}
     for _, _, beyond in EDGES:
         for refusal in check(beyond, Policy()):
-            thresholds = {f"{getattr(Policy(), f.name):g}" for f in fields(Policy)}
-            assert set(re.findall(r"\d+(?:\.\d+)?", str(refusal))) <= thresholds
-            assert not {"age", "urban"} & set(str(refusal).split())
-    far = [question(rows=10**6, concentration=c) for c in (1.0, 10.0, 19.0)]
-    texts = {str(refusal) for facts in far for refusal in check(facts, Policy())}
-    assert texts == {
-        "weight concentration: the weights of the question rest on too few rows; the policy asks for at least 20, and "
-        "0.1 of the rows"
-    }
+            assert refusal.threshold in thresholds
+
+
+@pytest.mark.parametrize("policy", [OPEN, Policy(min_rows=math.inf, min_effective=math.inf, max_leverage=-0.0)])
+def test_every_refusal_fits_into_a_message(policy):
+    for facts in [*NAN, *(beyond for _, _, beyond in EDGES)]:
+        for refusal in check(facts, policy):
+            sent = Refuse(bytes(32), "north", 1, 1, refusal.rule, refusal.threshold)
+            assert decode(encode(sent)) == sent
+            assert meaning(refusal.rule, refusal.threshold)
+
+
+def test_everybody_may_read_the_meaning_and_the_steward_the_words():
+    small = check(design(cells={("urban", "the response"): 4, ("urban", "old"): 9}), Policy())[0]
+    assert small.words == "rows in a cell of 'urban' and 'the response': 4; the policy asks for at least 5"
+    assert str(small) == f"cell-count: {small.words}"
+    assert (
+        meaning(small.rule, small.threshold) == "cell-count: a cell of two columns of two values with fewer than 5 rows"
+    )
+    assert meaning("minimum-rows", 20.0) == "minimum-rows: fewer than 20 rows"
+    assert meaning("leverage", 0.5).startswith("leverage: a row with more than 0.5 of")
+    assert meaning("of-tomorrow", 3.0) == (
+        "of-tomorrow: a rule that this version of Sumwise does not know, with threshold 3"
+    )
+
+
+def test_the_words_have_the_figure_and_the_meaning_only_the_threshold():
+    for _, _, beyond in EDGES:
+        for refusal in check(beyond, Policy()):
+            said = meaning(refusal.rule, refusal.threshold)
+            assert set(re.findall(r"\d+(?:\.\d+)?", said)) <= {f"{refusal.threshold:g}"}
+            assert not {"a", "b"} & set(re.findall(r"'(.*?)'", said))
+            if refusal.rule != "expected-question":
+                assert f"{refusal.figure:g}" in refusal.words
+                assert f"{refusal.threshold:g}" in said
+    worst = check(design(effective={"a": 9.0, "b": math.nan, "c": 1.0}), Policy())[0]
+    assert worst.words.startswith("rows that 'b' rests on, effectively: nan")
+    unknown = check(study(earlier=(request(model=b"other"),), joint_leverage=math.nan), Policy())[0]
+    assert unknown.words.startswith("an earlier model of these rows cannot be built again")
 
 
 def test_refusals_come_in_the_order_of_the_rules_and_all_of_them():
     facts = replace(design(rows=3, leverage=1.0), study=replace(QUIET, round=99))
     rules = [refusal.rule for refusal in check(facts, Policy())]
-    assert rules == ["minimum rows", "parameters per row", "leverage of a row", "round limit"]
+    assert rules == ["minimum-rows", "parameters-per-row", "leverage", "round-limit"]
     assert isinstance(check(facts, Policy())[0], Refusal)
+
+
+# -- the page about it --
+
+
+def rules_of_the_page() -> list[tuple[str, dict[str, str], str]]:
+    """(rule, {threshold of the policy: default}, all of it) of each line of the table."""
+    page = (Path(__file__).parents[3] / "docs" / "disclosure.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `([a-z-]+)` \| (.*?) \|(.*)$", page, re.MULTILINE)
+    return [(rule, dict(re.findall(r"`(\w+)` = ([\w.]+)", named)), named + rest) for rule, named, rest in lines]
+
+
+def test_the_page_lists_the_rules_in_their_order_with_their_defaults():
+    found = {rule: named for rule, named, _ in rules_of_the_page()}
+    assert list(found) == list(dict.fromkeys(rule for rule, _, _ in EDGES))
+    defaults = {
+        f.name: f"{f.default:g}" if f.name != "only_expected" else str(f.default).lower() for f in fields(Policy)
+    }
+    assert {name: default for of_rule in found.values() for name, default in of_rule.items()} == defaults
+
+
+@pytest.mark.parametrize(("rule", "beyond"), [(rule, beyond) for rule, _, beyond in EDGES])
+def test_the_thresholds_that_the_page_names_switch_the_rule_off_and_no_other_does(rule, beyond):
+    ((named, line),) = [(named, line) for of, named, line in rules_of_the_page() if of == rule]
+    assert check(beyond, replace(Policy(), **{name: getattr(OPEN, name) for name in named})) == ()
+    others = {f.name: getattr(OPEN, f.name) for f in fields(Policy) if f"`{f.name}`" not in line}
+    assert [refusal.rule for refusal in check(beyond, replace(Policy(), **others))] == [rule]
 
 
 # -- thresholds --
@@ -248,6 +315,21 @@ def test_weights_count_in_columns():
     assert effective(half, np.nan * weights) == 0
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_effective_count_is_that_about_the_weighted_median(seed, n, rough):
+    """Against the plain sum over all rows by size, also where rows are added up in pieces on the way."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 4, n).astype(float) if rough else rng.normal(size=n)
+    weights = rng.integers(0, 3, n).astype(float) + (np.arange(n) == 0)  # whole: sums are exact in any order
+    order = np.argsort(x)
+    below = np.cumsum(weights[order])
+    away = np.abs(x - x[order][below >= below[-1] / 2][0]) * weights
+    plain = away.sum() ** 2 / (away**2).sum() if away.any() else math.inf
+    assert effective(x, weights) == pytest.approx(plain, rel=1e-12)
+    assert effective(x, weights, order) == effective(x, weights)
+
+
 def test_leverage_is_that_of_the_hat_matrix():
     rng = np.random.default_rng(3)
     X, w = rng.normal(size=(50, 4)), rng.random(50)
@@ -265,6 +347,42 @@ def test_leverage_of_an_indicator_is_one_over_its_count():
     for count in (1, 2, 5):
         column = Column(((np.arange(100) < count).astype(float),))
         assert leverage([column], None) == pytest.approx(1 / count, rel=1e-15)
+
+
+def test_joint_leverage_is_that_of_all_columns_side_by_side():
+    """Two models of some of 60 rows, one of them weighted: the hat matrix of sqrt(w) x and x, zero elsewhere."""
+    rng = np.random.default_rng(8)
+    one = Block(tuple(rng.normal(size=(3, 50))), rng.normal(size=50), weights=rng.random(50))
+    two = Block((*rng.normal(size=(2, 40)),), rng.normal(size=40), offset=rng.normal(size=40))
+    first, second = rng.permutation(60)[:50], rng.permutation(60)[:40]
+    wide = np.zeros((60, 7))
+    wide[first, :4] = np.sqrt(one.weights)[:, None] * np.column_stack([*one.x, one.y])
+    wide[second, 4:] = np.column_stack([*two.x, two.y - two.offset])
+    found = joint_leverage([(linear_columns(one), first), (linear_columns(two), second)], 60)
+    hat = wide @ np.linalg.inv(wide.T @ wide) @ wide.T
+    assert found == pytest.approx(np.diag(hat).max(), rel=1e-12)
+    again = [(linear_columns(one), first), (linear_columns(two), second), (linear_columns(one), first)]
+    assert joint_leverage(again, 60) == found  # columns that come twice count once
+
+
+@pytest.mark.parametrize("change", ["x", "weights"])
+def test_weighted_columns_that_differ_in_the_last_bit_of_one_row_are_told_apart(change):
+    rng = np.random.default_rng(9)
+    rows = Block(tuple(rng.normal(size=(2, 50))), rng.normal(size=50), weights=rng.random(50) + 1)
+    values = rows.x[0].copy() if change == "x" else rows.weights.copy()
+    values[7] = np.nextafter(values[7], np.inf)
+    other = replace(rows, x=(values, rows.x[1])) if change == "x" else replace(rows, weights=values)
+    every = np.arange(50)
+    assert joint_leverage([(linear_columns(rows), every)], 50) < 0.5
+    both = [(linear_columns(rows), every), (linear_columns(other), every)]
+    assert joint_leverage(both, 50) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_mixed_model_has_columns_response_trials_and_offset():
+    rows = replace(block(n=30, p=2, binary=True), trials=np.arange(1.0, 31), offset=np.linspace(0, 1, 30))
+    found = [column.parts[0] for column in mixed_columns(rows)]
+    for expected, column in zip([*rows.x, rows.y, rows.trials, rows.offset], found, strict=True):
+        assert np.array_equal(expected, column)
 
 
 def test_digit_gaps_are_counted_from_the_finest_row():
@@ -301,7 +419,7 @@ def test_cells_are_counted_among_columns_of_two_values_and_the_response():
     rows = replace(block(n=100), y=y, x=(np.ones(100), a, 1 - 2 * y))
     assert mixed_design(rows).cells == {("x1", "x2"): 3, ("x1", "the response"): 3, ("x2", "the response"): 28}
     refused = {r.rule for r in check(mixed_facts(rows, point(np.zeros(3))), Policy())}
-    assert "cell count" in refused
+    assert "cell-count" in refused
 
 
 def test_trials_are_counted_where_a_row_has_several():
@@ -310,7 +428,7 @@ def test_trials_are_counted_where_a_row_has_several():
     rows = replace(block(binary=True), trials=trials)
     found = mixed_question(rows, point(np.zeros(6)))
     assert found.concentration == pytest.approx(1998**2 / (2 * 500**2 + 998), rel=1e-12)
-    assert "weight concentration" in {r.rule for r in check(mixed_facts(rows, point(np.zeros(6))), Policy())}
+    assert "weight-concentration" in {r.rule for r in check(mixed_facts(rows, point(np.zeros(6))), Policy())}
 
 
 def test_the_linear_predictor_has_centre_offset_and_group_effects():
@@ -328,14 +446,14 @@ def test_the_linear_predictor_has_centre_offset_and_group_effects():
 @pytest.mark.parametrize("beta", [[np.inf, 0], [np.nan, 0], [1e308, 1e308]])
 def test_parameters_that_are_no_numbers_are_refused(beta):
     facts = mixed_facts(block(p=2, binary=True), point(beta))
-    assert "range of the linear predictor" in {r.rule for r in check(facts, Policy())}
+    assert "predictor-range" in {r.rule for r in check(facts, Policy())}
 
 
 def test_a_regression_judges_its_response_like_a_column():
     """One response a thousand times as large as all others: y'y, and X'y, are nearly its own."""
     y = np.r_[1e6, np.random.default_rng(4).normal(size=999)]
     rules = {r.rule for r in check(linear_facts(replace(block(), y=y)), Policy())}
-    assert rules == {"effective count of a column", "leverage of a row"}
+    assert rules == {"effective-count", "leverage"}
     offset = np.r_[1e6, np.zeros(999)]
     moved = replace(block(), y=y, offset=offset)  # an offset takes it away again
     assert check(linear_facts(moved), Policy()) == ()
@@ -344,7 +462,7 @@ def test_a_regression_judges_its_response_like_a_column():
 def test_rows_of_weight_zero_do_not_count():
     rows = replace(block(), weights=(np.arange(1000) < 15).astype(float))
     assert linear_facts(rows).design.rows == 15
-    assert "minimum rows" in {r.rule for r in check(linear_facts(rows), Policy())}
+    assert "minimum-rows" in {r.rule for r in check(linear_facts(rows), Policy())}
 
 
 def test_row_sets_have_a_bit_for_each_row():
@@ -364,4 +482,4 @@ def test_the_same_request_passes_again_and_another_data_version_is_another_matte
 
 def test_all_earlier_requests_are_compared():
     far, near = request(rows=without(500)), request(rows=without(1))
-    assert [r.rule for r in check(study(earlier=(far, near)), Policy())] == ["differencing of rows"]
+    assert [r.rule for r in check(study(earlier=(far, near)), Policy())] == ["differencing-rows"]

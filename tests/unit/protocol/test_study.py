@@ -19,13 +19,13 @@ from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import _RULES, in_words
-from tests.unit.protocol.studies import herds, key
+from tests.unit.protocol.studies import herds, key, site_keys
 
 SITES = ("north", "south", "Århus west")
 
 
 def public(name: str) -> bytes:
-    return key(name).public_key().public_bytes_raw()
+    return key(name).public_key().public_bytes_raw() if name == COORDINATOR else site_keys(name).public
 
 
 def columns(*names: str) -> dict:
@@ -42,6 +42,7 @@ MIXED = Study(
     sites={name: public(name) for name in SITES},
     coordinator=public(COORDINATOR),
     policy=Policy(),
+    secure_sum=False,
     most_rounds=30,
     expires=date(2027, 1, 31),
     results_to=("the steering group",),
@@ -96,6 +97,7 @@ def studies(draw):
         {name: public(name) for name in names},
         public(COORDINATOR),
         draw(policies),
+        len(names) > 2 and (family == "binomial" or gaussian.decimal is False) and draw(st.booleans()),
         draw(st.integers(1, 2**32 - 1)),
         draw(st.dates(date(1000, 1, 1))),
         tuple(draw(st.lists(seen, min_size=1, max_size=3, unique=True))),
@@ -152,7 +154,7 @@ CHANGES = [
     {"sites": {**MIXED.sites, "east": public("east")}},
     {"sites": {**MIXED.sites, "north": public("east")}},
     {"sites": {name + "2": public(name) for name in SITES}},
-    {"coordinator": public("another")},
+    {"coordinator": public("another")[:32]},
     *[
         {
             "policy": replace(
@@ -161,6 +163,7 @@ CHANGES = [
         }
         for f in fields(Policy)
     ],
+    {"secure_sum": True},
     {"most_rounds": 29},
     {"expires": date(2027, 2, 1)},
     {"results_to": ("the steering group", "the sites")},
@@ -198,7 +201,7 @@ def test_the_digest_is_that_of_the_content_not_of_the_spelling():
 def test_the_digest_of_this_study_is_what_it_was():
     """Its layout may not change without a new version.  From this code, on the day the layout was set."""
     assert MIXED.encode().startswith(b"SUMS\x01\x0a\x00\x00\x00herds-2026")
-    assert MIXED.digest().hex() == "e12c706af0c30b1ede96c1c678f68c894477eb8607795156ce255f590bfeecf7"
+    assert MIXED.digest().hex() == "d342e82d95b8814f0bba5ecb8e96e684d96e7af16b61e0a61c46d56896f2c0ac"
 
 
 def test_terms_are_what_the_machines_need():
@@ -206,9 +209,13 @@ def test_terms_are_what_the_machines_need():
     assert terms.study == MIXED.digest()
     assert terms.sites == tuple(sorted(SITES))
     assert {name: k.public_bytes_raw() for name, k in terms.keys.items()} == {
-        n: public(n) for n in (COORDINATOR, *SITES)
+        n: public(n)[:32] for n in (COORDINATOR, *SITES)
     }
-    assert (terms.most_rounds, terms.software) == (30, "0.1.0")
+    assert terms.masks is None
+    masks = replace(MIXED, secure_sum=True).terms().masks
+    assert masks is not None
+    assert {name: k.public_bytes_raw() for name, k in masks.items()} == {n: public(n)[32:] for n in SITES}
+    assert (terms.most_rounds, terms.software, terms.expires) == (30, "0.1.0", date(2027, 1, 31))
 
 
 # -- problems --
@@ -234,11 +241,14 @@ EDITS = [
     ('missing = "error"', 'missing = "ignore"', r"options.missing: it is 'ignore'"),
     ('missing = "error"', "missing = []", r"options.missing: it is \[\]"),
     ('missing = "error"', "", r"options.missing: it is missing"),
-    (NORTH, NORTH[:-1], r"sites.'north': its key is '.*; an Ed25519 public key, 64 hex digits"),
+    (NORTH, NORTH[:-1], r"sites.'north': its key is '.*; an Ed25519 and an X25519 public key, 128 hex"),
     (NORTH, "g" + NORTH[1:], r"sites.'north': its key is 'g"),
-    (NORTH, "0" * 64, r"sites.'north': its key is b'.*not all zero belongs"),
+    (NORTH, "0" * 64 + NORTH[64:], r"sites.'north': its key is '.*neither all zero belongs"),
+    (NORTH, NORTH[:64] + "0" * 64, r"sites.'north': its key is '.*neither all zero belongs"),
+    (NORTH, NORTH[:64], r"sites.'north': its key is '.*128 hex digits"),
+    (NORTH, NORTH[:64] + public("south").hex()[64:], r"sites.'south': its key is that of 'north'; a key of its own"),
     (NORTH, public("south").hex(), r"sites.'south': its key is that of 'north'; a key of its own"),
-    (NORTH, public(COORDINATOR).hex(), r"sites.'north': its key is that of 'coordinator'"),
+    (NORTH, public(COORDINATOR).hex() + NORTH[64:], r"sites.'north': its key is that of 'coordinator'"),
     ("north =", "south =", r"the study file is no TOML: Cannot overwrite a value .*twice\?"),
     ("north =", '"no\\u200brth" =', r"sites.'no\\u200brth': this names no site"),
     ("north =", "coordinator =", r"sites.'coordinator': this names no site"),
@@ -274,6 +284,8 @@ EDITS = [
     ('kind = "number", levels = []', 'kind = "number", levels = 3', r"contract.columns: it is "),
     ("names = [", "name = [", r"contract.names: it is None; a list of the names of the columns of X belongs"),
     ('{ text = "scale(a)", mean = 0.1, sd = 1e+300 }', "inf", r"contract.learned\[0\] is inf"),
+    ("secure_sum = false", "", r"secure_sum: it is missing; true or false belongs there"),
+    ("secure_sum = false", "secure_sum = 1", r"secure_sum: it is 1; true or false belongs"),
     ("[contract]", "[contract", r"the study file is no TOML: .*line"),
 ]
 
@@ -284,6 +296,17 @@ def test_a_problem_of_a_file_is_named_with_key_fault_and_remedy(text, by, says):
     assert text in file
     with pytest.raises(UsageError, match=says):
         from_toml(file.replace(text, by, 1), today=date(2027, 1, 1))
+
+
+def test_a_secure_sum_needs_three_sites_and_units_that_no_site_chose():
+    two = {name: public(name) for name in SITES[:2]}
+    with pytest.raises(UsageError, match="secure_sum: sites are 2; with fewer than 3 a sum hides nothing"):
+        replace(MIXED, secure_sum=True, sites=two, policy=OPEN)
+    for decimal in (True, None):
+        options = replace(LINEAR.options, decimal=decimal)
+        with pytest.raises(UsageError, match=r"binary numbers of 64 bits: set options.decimal = false"):
+            replace(LINEAR, secure_sum=True, options=options)
+    assert replace(LINEAR, secure_sum=True, options=replace(LINEAR.options, decimal=False)).secure_sum
 
 
 def test_all_problems_are_named_at_once():
@@ -403,7 +426,7 @@ def test_words_name_every_threshold_and_what_is_switched_off():
 def test_words_tell_of_the_wire_and_of_what_the_contract_holds():
     for study in (MIXED, LINEAR):
         assert "signed, not encrypted" in flat(study)
-        assert "the name of the rule with its figure and threshold" in flat(study)
+        assert "the name of the rule and its threshold" in flat(study)
     assert "Names of columns, and nothing of what is in them." in flat(LINEAR)
     district = {"name": "district", "kind": "text", "levels": ["a", "b"]}
     more = replace(LINEAR, contract={**LINEAR.contract, "columns": [district], "notes": "x"})
@@ -411,6 +434,24 @@ def test_words_tell_of_the_wire_and_of_what_the_contract_holds():
     assert "does not know: look at notes" in flat(more)
     with pytest.raises(UsageError, match=r"contract.learned: it is 1; a list of constants"):
         replace(LINEAR, contract={**LINEAR.contract, "learned": 1})
+
+
+def test_words_tell_what_masks_do_and_what_not():
+    """Widths: 3 sites, sums of 2175 bits; products of two or three numbers of 2100 bits and counts of 63."""
+    options = replace(LINEAR.options, decimal=False)
+    for study, bits in ((MIXED, 2184), (replace(LINEAR, options=options), 6368)):
+        text = flat(replace(study, secure_sum=True))
+        for said in (
+            f"masked, as whole numbers of {bits} bits",
+            "learns the total over all sites and no site's own sums",
+            "(two of three)",
+            "EXPERIMENTAL",
+            "at least three sites",
+        ):
+            assert said in text
+            assert said not in flat(study)
+        assert "The coordinator sees the sums of each site" not in text
+        assert "in which units" not in text
 
 
 def test_words_show_what_cannot_be_seen():

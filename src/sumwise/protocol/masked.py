@@ -1,0 +1,195 @@
+"""Summands as plain integers of one width, for secure sums: nothing that a site's rows choose travels beside them.
+
+    linear summand    rows, ignored, entries of the Gram (lower triangle, row by row), log_weights if there are weights
+    moments           rows, groups, alike, columns, totals
+    mixed summand     values, used, failed
+
+Counts count in ones, exact sums in 2^-1074, entries of a Gram in 2^-2148, in 2^-3222 with weights: 2^-1074, the place
+of the lowest bit of a float64, for each factor.  The width is the same for all numbers of an answer, and holds the
+total over all sites of any rows.  So how long an answer is follows from study and question alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isqrt
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from sumwise.errors import DataError, ProtocolError
+from sumwise.kernels.products import NOTHING
+from sumwise.maths.gram import Gram
+from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+from sumwise.models.linear import LinearQuestion, LinearSummand
+from sumwise.protocol.masking import Label, MaskedSummand, bits_for, mask, unmask_total
+from sumwise.protocol.payloads import LOWEST, exact_sum, integers
+
+COUNT_BITS = 63
+"""A count, and the total of all of them, is below 2^63."""
+
+FACTOR_BITS = 1026 - LOWEST
+"""A number of a row in units of 2^-1074, up to the difference of two float64."""
+
+SUM_BITS = 2175
+"""An exact sum in units of 2^-1074: what its digits hold."""
+
+
+def bits(question: Any, sites: int, *, weighted: bool) -> int:
+    """Width of the masked numbers that answer a question.  weighted: whether the rows have weights."""
+    linear = isinstance(question, LinearQuestion)
+    largest = (3 if weighted else 2) * FACTOR_BITS + COUNT_BITS if linear else SUM_BITS
+    return bits_for(1 << largest, sites)
+
+
+def mask_summand(
+    summand: Any,
+    question: Any,
+    round_: int,
+    study: bytes,
+    site: str,
+    key: X25519PrivateKey,
+    masks: Mapping[str, X25519PublicKey],
+) -> MaskedSummand:
+    """What `site` sends instead of its summand.  key: its own; masks: public keys of all sites; study: its digest.
+
+    Raises DataError for numbers taken as decimals, UsageError for fewer than three sites, SiteError for a key of a
+    site that is none.
+    """
+    name, flat = _NUMBERS[type(summand)]
+    weighted = isinstance(summand, LinearSummand) and summand.log_weights is not None
+    width, others = bits(question, len(masks), weighted=weighted), {s: k for s, k in masks.items() if s != site}
+    return MaskedSummand(width, tuple(mask(flat(summand), width, Label(study, round_, name), site, key, others)))
+
+
+def check(answer: Any, question: Any, sites: int) -> None:
+    """Raises ProtocolError for what cannot be a masked answer to this question."""
+    if not isinstance(answer, MaskedSummand):
+        raise ProtocolError(f"a {type(answer).__name__} that is not masked; the study asks for masked sums")
+    widths = {bits(question, sites, weighted=w) for w in (False, True)}
+    if answer.bits not in widths:
+        some = " or ".join(map(str, sorted(widths)))
+        raise ProtocolError(f"masked numbers of {answer.bits} bits, where {some} belong")
+    if not _fits(question, len(answer.numbers), _weighted(question, answer.bits, sites)):
+        raise ProtocolError(f"{len(answer.numbers)} masked numbers are no answer to a {type(question).__name__}")
+
+
+def total(answers: Mapping[str, MaskedSummand], question: Any) -> Any:
+    """The summand of all sites together.  answers: of all sites of the study by name, each checked, of one shape.
+
+    Raises ProtocolError where the sum is no summand: masks that do not cancel leave noise of the whole width, of which
+    2^-2000 or less would pass for counts.
+    """
+    width = next(iter(answers.values())).bits
+    numbers = unmask_total({site: answer.numbers for site, answer in answers.items()}, width)
+    try:
+        return _summand(question, numbers, weighted=_weighted(question, width, len(answers)))
+    except ProtocolError as error:
+        raise ProtocolError(
+            f"the masks of {', '.join(answers)} do not cancel: a site has other keys or answers another question than "
+            f"the study says ({error})"
+        ) from error
+
+
+def _weighted(question: Any, width: int, sites: int) -> bool:
+    return isinstance(question, LinearQuestion) and width == bits(question, sites, weighted=True)
+
+
+# -- numbers of a summand --
+
+
+def _linear_numbers(summand: LinearSummand) -> list[int]:
+    """In the finest units that rows can have."""
+    gram, logs = summand.gram, summand.log_weights
+    if any(gram.decimals) or gram.weight_decimals:
+        raise DataError(
+            "masked sums take numbers as binary numbers of 64 bits, and these were taken as decimals: set "
+            "options.decimal = false"
+        )
+    up = [low - LOWEST for low in gram.low]
+    whole = 0 if logs is None else gram.weight_low - LOWEST
+    pairs = ((i, j) for i in range(gram.columns) for j in range(i + 1))
+    entries = (e << up[i] + up[j] + whole for e, (i, j) in zip(gram.entries, pairs, strict=True))
+    return [gram.rows, summand.ignored, *entries, *([] if logs is None else integers(logs))]
+
+
+def _moments_numbers(m: Moments) -> list[int]:
+    return [m.rows, m.groups, m.alike, *integers(m.columns), *integers(m.totals)]
+
+
+def _mixed_numbers(summand: Summand) -> list[int]:
+    return [*integers(summand.values), *summand.used, summand.failed]
+
+
+_NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
+    LinearSummand: ("linear summand", _linear_numbers),
+    Moments: ("moments", _moments_numbers),
+    Summand: ("mixed summand", _mixed_numbers),
+}
+
+
+# -- and back --
+
+
+def _fits(question: Any, count: int, weighted: bool) -> bool:
+    if isinstance(question, LinearQuestion):
+        m = _columns(count - 2 - weighted)
+        return m > 0 and m * (m + 1) // 2 == count - 2 - weighted
+    if isinstance(question, MomentsQuestion):
+        return count >= 9
+    return count == _values(question) + len(question.orders) + 1
+
+
+def _columns(entries: int) -> int:
+    """m, of m (m + 1) / 2 entries."""
+    return (isqrt(8 * max(entries, 0) + 1) - 1) // 2
+
+
+def _values(question: Question) -> int:
+    q = len(question.beta) + 1
+    return 2 + q + q * (q + 1) // 2
+
+
+def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
+    if isinstance(question, LinearQuestion):
+        rows, ignored, *rest = numbers
+        _check_counts([rows, ignored])
+        logs = exact_sum([rest.pop()], ()) if weighted else None
+        return LinearSummand(_gram(rows, rest, weighted=weighted), ignored, logs)
+    if isinstance(question, MomentsQuestion):
+        _check_counts(numbers[:3])
+        rows, groups, alike, *columns = numbers[:-6]
+        return Moments(rows, groups, alike, exact_sum(columns, (len(columns),)), exact_sum(numbers[-6:], (6,)))
+    size = _values(question)
+    *used, failed = numbers[size:]
+    _check_counts([*used, failed])
+    return Summand(exact_sum(numbers[:size], (size,)), tuple(used), failed)
+
+
+def _check_counts(counts: list[int]) -> None:
+    for count in counts:
+        if not 0 <= count < 1 << COUNT_BITS:
+            raise ProtocolError(f"a count in it is {'negative' if count < 0 else f'of {count.bit_length()} bits'}")
+
+
+def _gram(rows: int, entries: list[int], *, weighted: bool) -> Gram:
+    """In units as coarse as common powers of two allow: exact solving pays for every bit."""
+    m = _columns(len(entries))
+    pairs = [(i, j) for i in range(m) for j in range(i + 1)]
+    twos = {pair: _twos(entry) for pair, entry in zip(pairs, entries, strict=True)}
+    whole = min(-LOWEST, *twos.values()) if weighted else 0
+    up = [min((twos[i, i] - whole) // 2, NOTHING - LOWEST) for i in range(m)]
+    for i, j in pairs:
+        excess = up[i] + up[j] + whole - twos[i, j]
+        if excess > 0:  # never more than both have, as `whole` alone divides the entry
+            first = min(excess, up[i])
+            up[i] -= first
+            up[j] -= min(excess - first, up[j])
+    low = tuple(LOWEST + u for u in up)
+    coarse = tuple(entry >> up[i] + up[j] + whole for (i, j), entry in zip(pairs, entries, strict=True))
+    return Gram(rows, low, coarse, (0,) * m, LOWEST + whole if weighted else 0, 0)
+
+
+def _twos(value: int) -> int:
+    """The power of two in a number; more than any for 0."""
+    return (value & -value).bit_length() - 1 if value else 1 << 20

@@ -1,0 +1,210 @@
+"""What belongs where in a study, and the words for each thing that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+from sumwise.errors import UsageError
+from sumwise.models.glmm import MOST_NODES
+from sumwise.protocol import plain
+from sumwise.protocol.fields import COUNT, NAME, TOKEN
+from sumwise.protocol.keys import KEY_BYTES
+from sumwise.protocol.masking import LEAST_SITES
+from sumwise.protocol.messages import COORDINATOR
+from sumwise.protocol.policy import Policy
+
+OPTIONS = {"gaussian": ("missing", "weights", "decimal"), "binomial": ("missing", "nodes")}
+"""Family -> options that its model knows."""
+
+_NEEDED = {"gaussian": ("missing",), "binomial": ("missing", "nodes")}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As in fit(); None for one that is not given, or that the model does not know."""
+
+    missing: str
+    nodes: int | str | None = None
+    weights: str | None = None
+    decimal: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == KEY_BYTES and any(value)
+
+
+def _are_keys(value: Any) -> bool:
+    return isinstance(value, bytes) and _is_key(value[:KEY_BYTES]) and _is_key(value[KEY_BYTES:])
+
+
+def _is_purpose(value: Any) -> bool:
+    return isinstance(value, str) and plain.is_visible(value.replace("\n", " "), plain.MOST_TEXT)
+
+
+def _is_formula(value: Any) -> bool:
+    return plain.is_visible(value, plain.MOST_TEXT)
+
+
+def _is_readers(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(map(NAME.holds, value)) and len(set(value)) == len(value)
+
+
+_KEY = "an Ed25519 public key, 64 hex digits, not all zero"
+_KEYS = "an Ed25519 and an X25519 public key, 128 hex digits, neither all zero"
+
+BELONGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "id": (TOKEN.meaning, TOKEN.holds),
+    "purpose": (f"visible text of 1 to {plain.MOST_TEXT} characters", _is_purpose),
+    "formula": (f"a formula in a line of visible text, at most {plain.MOST_TEXT} characters", _is_formula),
+    "family": (" or ".join(f'"{name}"' for name in OPTIONS), lambda v: isinstance(v, str) and v in OPTIONS),
+    "options": ("a table of options", lambda v: isinstance(v, Options)),
+    "contract": ("a table, as `sumwise study init` writes it", lambda v: isinstance(v, Mapping)),
+    "sites": ("a table of sites and their keys, at least one", lambda v: isinstance(v, Mapping) and bool(v)),
+    "coordinator": (_KEY, _is_key),
+    "policy": ("a table of thresholds", lambda v: isinstance(v, Policy)),
+    "secure_sum": ("true or false", lambda v: isinstance(v, bool)),
+    "most_rounds": (COUNT.meaning, COUNT.holds),
+    "expires": ("a day such as 2027-01-31", lambda v: type(v) is date),
+    "results_to": ("a list of names, each once, of at most 64 bytes; at least one", _is_readers),
+    "software": (NAME.meaning, NAME.holds),
+    # options
+    "options.missing": ('"error" or "drop"', lambda v: v in ("error", "drop")),
+    "options.nodes": (
+        f'"auto" or a whole number from 1 to {MOST_NODES}',
+        lambda v: v == "auto" or (type(v) is int and 1 <= v <= MOST_NODES),
+    ),
+    "options.weights": ("a column or an expression of columns, as text", _is_formula),
+    "options.decimal": ("true or false", lambda v: isinstance(v, bool)),
+}
+"""Key -> (what belongs there, whether a value is one)."""
+
+
+def line(key: str, wrong: str, belongs: str) -> str:
+    """A problem in words."""
+    return f"{key}: {wrong}; {belongs} belongs there"
+
+
+def refuse(problems: list[str]) -> None:
+    """Raises UsageError that names them, if there are any."""
+    if problems:
+        raise UsageError("the study cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def problems_of(values: Mapping[str, Any]) -> list[str]:
+    """A line for each problem of the fields that are there."""
+    found, right = [], {}
+    for key, value in values.items():
+        belongs, holds = BELONGS[key]
+        if holds(value):
+            right[key] = value
+        else:
+            found.append(line(key, f"it is {value!r:.60}", belongs))
+    for key, check in _FURTHER.items():
+        if key in right:
+            found += check(right)
+    return found
+
+
+def _options_problems(right: Mapping[str, Any]) -> list[str]:
+    given, family, found = right["options"].given(), right.get("family"), []
+    for name, value in given.items():
+        belongs, holds = BELONGS[f"options.{name}"]
+        if family and name not in OPTIONS[family]:
+            known = ", ".join(OPTIONS[family])
+            found.append(f"options.{name}: the model of family {family!r} does not know it; its options are {known}")
+        elif not holds(value):
+            found.append(line(f"options.{name}", f"it is {value!r:.60}", belongs))
+    missing = [name for name in _NEEDED.get(family or "", ()) if name not in given]
+    return found + [line(f"options.{name}", "it is missing", BELONGS[f"options.{name}"][0]) for name in missing]
+
+
+def _contract_problems(right: Mapping[str, Any]) -> list[str]:
+    try:
+        contract = plain.held(right["contract"])
+    except UsageError as error:
+        return [line("contract", str(error), BELONGS["contract"][0])]
+    found = []
+    names, columns = contract.get("names"), contract.get("columns")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        found.append(line("contract.names", f"it is {names!r:.60}", "a list of the names of the columns of X"))
+    if not isinstance(columns, list) or not all(
+        isinstance(c, dict)
+        and isinstance(c.get("name"), str)
+        and isinstance(c.get("kind"), str)
+        and isinstance(c.get("levels", []), list)
+        for c in columns
+    ):
+        found.append(
+            line("contract.columns", f"it is {columns!r:.60}", "a list of tables, each with name, kind, levels")
+        )
+    if not isinstance(contract.get("learned", []), list):
+        found.append(line("contract.learned", f"it is {contract['learned']!r:.60}", "a list of constants"))
+    weights = right["options"].weights if "options" in right else None
+    if "options" in right and contract.get("weights") != weights:
+        found.append(
+            line("contract.weights", f"it is {contract.get('weights')!r:.60}", f"options.weights, {weights!r},")
+        )
+    return found
+
+
+def _site_problems(right: Mapping[str, Any]) -> list[str]:
+    sites, found = right["sites"], []
+    owners: dict[bytes, str] = {right["coordinator"]: COORDINATOR} if "coordinator" in right else {}
+    for name, key in sites.items():
+        if not NAME.holds(name) or name == COORDINATOR:
+            found.append(line(f"sites.{name!r:.60}", "this names no site", f"{NAME.meaning}, not '{COORDINATOR}',"))
+        if not _are_keys(key):
+            shown = key.hex() if isinstance(key, bytes) else key
+            found.append(line(f"sites.{name!r:.60}", f"its key is {shown!r:.60}", _KEYS))
+            continue
+        halves = (key[:KEY_BYTES], key[KEY_BYTES:])
+        others = {owners[half]: None for half in halves if half in owners}
+        found += [line(f"sites.{name!r:.60}", f"its key is that of '{o}'", "a key of its own") for o in others]
+        owners |= dict.fromkeys(halves, name)
+    return found
+
+
+def _secure_sum_problems(right: Mapping[str, Any]) -> list[str]:
+    found = []
+    if right["secure_sum"] and "sites" in right and len(right["sites"]) < LEAST_SITES:
+        found.append(f"secure_sum: sites are {len(right['sites'])}; with fewer than {LEAST_SITES} a sum hides nothing")
+    linear = right.get("family") == "gaussian" and "options" in right
+    if right["secure_sum"] and linear and right["options"].decimal is not False:
+        found.append(
+            "secure_sum: numbers must be taken as binary numbers of 64 bits: set options.decimal = false (units of "
+            "decimals would travel unmasked)"
+        )
+    return found
+
+
+def _policy_problems(right: Mapping[str, Any]) -> list[str]:
+    policy, found = right["policy"], []
+    for field in fields(Policy):
+        value = getattr(policy, field.name)
+        if isinstance(value, int) and value > 2**53:
+            found.append(line(f"policy.{field.name}", f"it is {value!r:.40}", "a number up to 2^53, or inf"))
+    if found:
+        return found
+    if "sites" in right and len(right["sites"]) < policy.min_sites:
+        found.append(f"sites: they are {len(right['sites'])}; policy.min_sites asks for at least {policy.min_sites:g}")
+    if "most_rounds" in right and right["most_rounds"] > policy.max_rounds:
+        found.append(
+            f"most_rounds: it is {right['most_rounds']}; policy.max_rounds asks for {policy.max_rounds:g} or fewer"
+        )
+    return found
+
+
+_FURTHER = {
+    "options": _options_problems,
+    "contract": _contract_problems,
+    "sites": _site_problems,
+    "policy": _policy_problems,
+    "secure_sum": _secure_sum_problems,
+}
