@@ -26,6 +26,10 @@ class SiteError(SumwiseError, RuntimeError):
     """
 
 
+class NothingNewError(SiteError):
+    """Everybody did their part so far, and somebody else is waited for: no fault, but a reason to come back later."""
+
+
 class PolicyRefusal(SumwiseError, PermissionError):  # noqa: N818  (a refusal is an outcome, not a fault)
     """A site declines to answer because the answer would disclose too much.  Names rule, figure and
     threshold.

@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "datasets": set(),
     "simulate": set(),
     "fitting": {"data", "engines", "loop", "maths", "models", "results", "threads"},
+    "studies": {"data", "engines", "fitting", "kernels", "loop", "maths", "models", "protocol", "results", "threads"},
     "api": {"data", "fitting", "results"},
     "arrays": {"kernels", "maths", "printing", "threads"},
     "demo": {"api", "datasets", "results", "simulate"},
-    "cli": {"api", "demo", ""},
+    "cli": {"api", "demo", "engines", "fitting", "printing", "protocol", "results", "studies", ""},
     "__init__": {"api", "arrays", "datasets", "results", "simulate"},
     "__main__": {"cli"},
 }

@@ -1,16 +1,19 @@
-"""The command line: fit, demo."""
+"""sumwise: fit and demo; study and site stand in files of their own."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 import sumwise
-from sumwise.errors import SumwiseError, UsageError
+from sumwise.cli.options import model_options
+from sumwise.cli.output import check_writable, show
+from sumwise.errors import NothingNewError, SumwiseError, UsageError
 
 _EXAMPLES = """\b
 Examples:
@@ -28,12 +31,32 @@ Examples:
 """
 
 
+class _Later(click.Group):
+    """A group of commands from a module of its own, which is loaded when one of them is called for."""
+
+    def __init__(self, name: str, help: str) -> None:  # noqa: A002  (its name in click)
+        super().__init__(name, help=help)
+
+    def _loaded(self) -> click.Group:
+        found: click.Group = getattr(import_module(f"sumwise.cli.{self.name}"), str(self.name))
+        return found
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self._loaded().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._loaded().get_command(ctx, cmd_name)
+
+
 class _Command(click.Group):
-    """Turns errors that Sumwise raises on purpose into one readable message and exit code 2."""
+    """Turns errors that Sumwise raises on purpose into one readable message and exit code 2; 3 where a study waits."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except NothingNewError as error:
+            click.echo(f"Waiting: {error}", err=True)
+            sys.exit(3)
         except SumwiseError as error:
             click.echo(f"{type(error).__name__}: {error}", err=True)
             sys.exit(2)
@@ -47,39 +70,10 @@ def main() -> None:
     Fits to rows in one file or at many sites give the same estimates, to the last bit."""
 
 
-def _nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> int | str:
-    if value == "auto":
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is neither 'auto' nor a whole number") from None
-
-
 @main.command()
 @click.argument("formula")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--family", default="gaussian", show_default=True, help="Distribution of the response: or binomial.")
-@click.option("--weights", help="Weights of the rows: a column, or an expression such as 1/v.")
-@click.option(
-    "--decimal/--no-decimal",
-    default=None,
-    help="Keep decimals exact, or take the nearest floating-point numbers.  [default: exact in .dat and .txt files]",
-)
-@click.option(
-    "--nodes",
-    default="auto",
-    show_default=True,
-    callback=_nodes,
-    help="Quadrature nodes, with random effects: auto, or a number; 1 is Laplace.",
-)
-@click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="What to do with missing values.",
-)
+@model_options
 @click.option("--pool", is_flag=True, help="Read all files as one table, instead of one site a file.")
 @click.option("--threads", type=int, help="Threads at most; the result does not depend on it.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
@@ -99,7 +93,7 @@ def fit(
     file.
     """
     if json_path is not None:
-        _check_writable(json_path)
+        check_writable(json_path)
     result = sumwise.fit(
         formula,
         list(data) if pool else _sites(data),
@@ -110,26 +104,7 @@ def fit(
         decimal=decimal,
         threads=threads,
     )
-    click.echo(result.summary())
-    if json_path is not None:
-        result.to_json(json_path)
-        click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json({json_path!r}).")
-
-
-def _check_writable(name: str) -> None:
-    """Raises UsageError for a path that cannot be written, so that no fit is lost to it."""
-    path = Path(name)
-    if not name or path.is_dir():
-        raise UsageError(f"--json {name!r}: {'is a folder' if name else 'names no file'}; name a file to write")
-    if not path.parent.is_dir():
-        raise UsageError(f"--json {name}: there is no folder {path.parent}; make it first")
-    there = path.exists()
-    try:
-        path.open("a").close()
-        if not there:
-            path.unlink()
-    except OSError as error:
-        raise UsageError(f"--json {name}: cannot be written: {error.strerror}") from error
+    show(result, json_path)
 
 
 def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:
@@ -152,8 +127,21 @@ def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:
     show_default=True,
     help="Where to write its files.",
 )
-def demo(folder: Path) -> None:
-    """The main job on real data: 15 herds with a file each, then a simulation over two sites."""
-    from sumwise.demo import run
+@click.option("--federated", is_flag=True, help="Three hospitals that keep their rows, instead.")
+@click.option("--engine", type=click.Choice(["folder", "nvflare"]), default="folder", show_default=True)
+def demo(folder: Path, federated: bool, engine: str) -> None:
+    """The main job on real data: 15 herds with a file each, then a simulation over two sites.
 
-    run(folder, click.echo)
+    With --federated a study of three hospitals: keys, approvals, policies, one fit, and what left each of them."""
+    if federated:
+        from sumwise.demo import study
+
+        study.run(folder, engine, click.echo)
+    else:
+        from sumwise.demo import local
+
+        local.run(folder, click.echo)
+
+
+main.add_command(_Later("study", "Write a study over several sites, run it, and replay it."))
+main.add_command(_Later("site", "Answer studies with sums over rows that stay here, and look at what left."))

@@ -15,17 +15,29 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from sumwise.errors import NothingNewError as NothingNewError
 from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol import ledger
+from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, Answer, decode_signed
+from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Finish, Message, Total, decode_signed, kind_of
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Phase
 
 Wait = Callable[[tuple[str, ...]], bool]
 """Called with the names that are waited for when there is nothing to read; False gives up."""
 
-_ENDED = (Phase.FINISHED, Phase.ABORTED)
+Watch = Callable[[Message, int, bool], None]
+"""Called with each message that is heard or said, its bytes, and whether it is said: for whoever watches."""
+
+Confirm = Callable[[Message, int], bool]
+"""Called with a message and its bytes before it leaves for the first time; False keeps it here."""
+
+ENDED = (Phase.FINISHED, Phase.ABORTED)
+
+
+def unwatched(_message: Message, _size: int, _said: bool) -> None:
+    """Nobody watches."""
 
 
 class Mailbox:
@@ -82,6 +94,7 @@ class LedgerFile:
         self.path = path
         found = ledger.parse(path.read_bytes() if path.exists() else b"")
         self.entries = found.entries
+        self._held = {entry.payload_hash for entry in found.entries}
         if found.torn:
             with open(path, "r+b") as file:
                 file.truncate(found.standing)
@@ -96,11 +109,29 @@ class LedgerFile:
                 file.write(entries[-1].frame())
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError:
+        except OSError as error:
             if self.path.exists():
-                os.truncate(self.path, before)  # a full disk leaves a piece; what it would have said is not sent
-            raise
+                os.truncate(self.path, before)  # a full disk leaves a piece
+            raise SiteError(
+                f"the ledger {self.path} cannot be written ({error.strerror}), so nothing was sent; nothing is lost: "
+                f"make room or rights, and run again"
+            ) from error
         self.entries = entries
+        self._held.add(entries[-1].payload_hash)
+
+    def holds(self, payload: bytes) -> bool:
+        """Whether an entry has this payload."""
+        return digest(payload) in self._held
+
+    def note(self, envelope: bytes, *, said: bool) -> None:
+        """An entry for a message of a study, unless it is there already: what is said again was said before."""
+        if self.holds(envelope):
+            return
+        message = decode_signed(envelope)
+        name = kind_of(message).name
+        round_ = f" of round {number}" if (number := getattr(message, "round", None)) else ""
+        how = "left" if said else f"came from '{message.sender}'"
+        self.append(name.replace(" ", "-"), envelope, f"{name}{round_}, {len(envelope)} bytes, {how}")
 
     def answers(self, study: bytes) -> dict[int, bytes]:
         """Envelopes that answered rounds of a study, by round."""
@@ -113,61 +144,78 @@ class LedgerFile:
         return found
 
 
-def coordinate(coordinator: Coordinator, mailbox: Mailbox, wait: Wait) -> CoordinatorState:
+def coordinate(coordinator: Coordinator, mailbox: Mailbox, wait: Wait, watch: Watch = unwatched) -> CoordinatorState:
     """Run a study to its end, from wherever the folder says it stands.
 
-    Raises SiteError, naming file and site, for a file that cannot be trusted, and when `wait` gives up: the study
-    stands, and running again goes on.
+    Raises SiteError, naming file and site, for a file that cannot be trusted; NothingNewError when `wait` gives up: the
+    study stands, and running again goes on.
     """
     state, said = coordinator.start()
-    _post(mailbox, COORDINATOR, 0, said)
-    while state.phase not in _ENDED:
+    _post(mailbox, COORDINATOR, 0, said, watch)
+    while state.phase not in ENDED:
         heard = False
         for site in coordinator.terms.sites:
             number = state.seen.get(site, 0) + 1
             envelope = mailbox.read(site, number)
-            if envelope is None or state.phase in _ENDED:
+            if envelope is None or state.phase in ENDED:
                 continue
             sent, heard = state.sent, True
             try:
                 state, said = coordinator.hear(state, envelope)
             except ProtocolError as error:
                 raise _untrusted(mailbox.path(site, number), site, error) from error
-            _post(mailbox, COORDINATOR, sent, said)
+            watch(decode_signed(envelope), len(envelope), False)
+            _post(mailbox, COORDINATOR, sent, said, watch)
         if not heard and not wait(coordinator.missing(state)):
             names = ", ".join(f"'{name}'" for name in coordinator.missing(state))
-            raise SiteError(
+            raise NothingNewError(
                 f"round {state.round} is open: no answer from {names}. Nothing is lost, and no sum was made without "
                 f"them; run again when they have answered, or make a new study without them."
             )
     return state
 
 
-def serve(agent: SiteAgent, mailbox: Mailbox, book: LedgerFile, wait: Wait) -> SiteState:
-    """Answer a study's questions to its end, from wherever folder and ledger say it stands.  Raises as `coordinate`."""
+def serve(
+    agent: SiteAgent,
+    mailbox: Mailbox,
+    book: LedgerFile,
+    wait: Wait,
+    watch: Watch = unwatched,
+    confirm: Confirm = lambda _message, _size: True,
+) -> SiteState:
+    """Answer a study's questions to its end, from wherever folder and ledger say it stands.
+
+    Raises as `coordinate`, and SiteError where `confirm` says no or the ledger cannot be written: nothing is sent then.
+    """
     state = agent.start(book.answers(agent.terms.study))
-    while state.phase not in _ENDED:
+    while state.phase not in ENDED:
         number = state.seen + 1
         envelope = mailbox.read(COORDINATOR, number)
         if envelope is None:
             if not wait((COORDINATOR,)):
-                raise SiteError("the coordinator has said nothing new; run again when it has")
+                raise NothingNewError("the coordinator has said nothing new; run again when it has")
             continue
         sent = state.sent
         try:
-            after, said = agent.hear(state, envelope)
+            state, said = agent.hear(state, envelope)
         except ProtocolError as error:
             raise _untrusted(mailbox.path(COORDINATOR, number), COORDINATOR, error) from error
-        if after.round > state.round and after.round not in state.answers:
-            book.append("answer", after.answers[after.round], f"answer of round {after.round}")
-        state = after
-        _post(mailbox, agent.name, sent, said)
+        message = decode_signed(envelope)
+        watch(message, len(envelope), False)
+        if isinstance(message, Total | Finish | Abort):
+            book.note(envelope, said=False)
+        for leaving in said:
+            if not book.holds(leaving) and not confirm(decode_signed(leaving), len(leaving)):
+                raise SiteError("not sent, as you said: nothing left, and the study waits; run again to be asked again")
+            book.note(leaving, said=True)
+        _post(mailbox, agent.name, sent, said, watch)
     return state
 
 
-def _post(mailbox: Mailbox, sender: str, sent: int, envelopes: tuple[bytes, ...]) -> None:
+def _post(mailbox: Mailbox, sender: str, sent: int, envelopes: tuple[bytes, ...], watch: Watch) -> None:
     for number, envelope in enumerate(envelopes, sent + 1):
         mailbox.post(sender, number, envelope)
+        watch(decode_signed(envelope), len(envelope), True)
 
 
 def _untrusted(path: Path, sender: str, error: ProtocolError) -> SiteError:

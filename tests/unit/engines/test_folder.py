@@ -13,7 +13,7 @@ import pytest
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve, write_whole
 from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol.coordinator import CoordinatorState
-from sumwise.protocol.messages import COORDINATOR
+from sumwise.protocol.messages import COORDINATOR, Total, decode_signed
 from sumwise.protocol.states import Phase
 from tests.unit.protocol.studies import Study, herds, study
 
@@ -137,9 +137,14 @@ def test_a_folder_of_another_run_is_not_overwritten(tmp_path: Path) -> None:
 def test_the_ledger_holds_every_answer_that_left(tmp_path: Path, expected: CoordinatorState) -> None:
     go_on(tmp_path)
     book, mailbox = LedgerFile(tmp_path / "site 1.ledger"), Mailbox(tmp_path / "shared")
-    assert [entry.payload for entry in book.entries] == [
-        mailbox.read("site 1", number) for number in range(2, expected.round + 2)
-    ]
+    left = [entry.payload for entry in book.entries if entry.kind in ("site-ready", "answer")]
+    assert left == [mailbox.read("site 1", number) for number in range(1, expected.round + 2)]
+    heard = [entry.payload for entry in book.entries if entry.kind == "total"]
+    envelopes = [e for number in range(1, 2 * expected.round + 3) if (e := mailbox.read(COORDINATOR, number))]
+    told = [e for e in envelopes if isinstance(decode_signed(e), Total)]
+    assert len(told) == expected.round
+    assert heard == told[: len(heard)]
+    assert len(heard) >= expected.round - 1  # the others may have ended before this site read the last one
 
 
 def test_a_ledger_that_was_changed_is_refused_and_one_torn_by_a_crash_goes_on(
@@ -159,15 +164,15 @@ def test_a_full_disk_under_the_ledger_sends_nothing(tmp_path: Path, monkeypatch:
     """The entry cannot be written: no answer is in the folder, and the study goes on when there is room again."""
     for name in (COORDINATOR, "site 0", "site 1", "site 2", COORDINATOR):
         step(tmp_path, name)
-    book = LedgerFile(tmp_path / "site 0.ledger")
+    book, before = LedgerFile(tmp_path / "site 0.ledger"), (tmp_path / "site 0.ledger").read_bytes()
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr("sumwise.engines.folder.os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(SiteError, match=r"site 0.ledger cannot be written \(No space left on device\)"):
             serve(fresh().agents["site 0"], Mailbox(tmp_path / "shared"), book, never)
     assert Mailbox(tmp_path / "shared").read("site 0", 2) is None
-    assert (tmp_path / "site 0.ledger").read_bytes() == b""
+    assert (tmp_path / "site 0.ledger").read_bytes() == before
     assert go_on(tmp_path).phase is Phase.FINISHED

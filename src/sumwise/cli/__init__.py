@@ -1,0 +1,3 @@
+"""The command line: fit, study, site, demo."""
+
+from sumwise.cli.main import main as main

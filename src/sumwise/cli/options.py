@@ -1,0 +1,100 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sumwise.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> int | str:
+    """auto, or a whole number."""
+    if value == "auto":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither 'auto' nor a whole number") from None
+
+
+def model_options(command: F) -> F:
+    """--family --weights --decimal --nodes --missing, as fit() knows them."""
+    for option in reversed(
+        (
+            click.option("--family", default="gaussian", show_default=True, help="Of the response: or binomial."),
+            click.option("--weights", help="Weights of the rows: a column, or an expression such as 1/v."),
+            click.option(
+                "--decimal/--no-decimal",
+                default=None,
+                help="Keep decimals exact, or take the nearest floating-point numbers.  "
+                "[default: exact in .dat and .txt files]",
+            ),
+            click.option(
+                "--nodes",
+                default="auto",
+                show_default=True,
+                callback=nodes,
+                help="Quadrature nodes, with random effects: auto, or a number; 1 is Laplace.",
+            ),
+            click.option(
+                "--missing",
+                type=click.Choice(["error", "drop"]),
+                default="error",
+                show_default=True,
+                help="What to do with missing values.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """name=value of an option that may stand several times.  Raises UsageError for anything else."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not equals or not name or not rest:
+            raise UsageError(f"{option} {value!r}: write {option} NAME=VALUE")
+        if name in found:
+            raise UsageError(f"{option}: '{name}' stands there twice")
+        found[name] = rest
+    return found
+
+
+def ranges(values: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """age=15:49 as numbers."""
+    found = {}
+    for name, text in pairs(values, "--range").items():
+        low, colon, high = text.partition(":")
+        try:
+            found[name] = (float(low), float(high)) if colon else _no_range(name, text)
+        except ValueError:
+            _no_range(name, text)
+    return found
+
+
+def _no_range(name: str, text: str) -> tuple[float, float]:
+    raise UsageError(f"--range {name}={text}: write two numbers, as in {name}=15:49")
+
+
+def thresholds(values: tuple[str, ...], defaults: Mapping[str, float | bool]) -> dict[str, float | bool]:
+    """--policy min_rows=30 over the defaults.  Raises UsageError for a threshold that there is not."""
+    found = dict(defaults)
+    for name, text in pairs(values, "--policy").items():
+        if name not in found:
+            raise UsageError(f"--policy {name}: there is no such threshold; there are {', '.join(found)}")
+        try:
+            found[name] = {"true": True, "false": False}[text] if name == "only_expected" else float(text)
+        except (KeyError, ValueError):
+            raise UsageError(f"--policy {name}={text}: a number belongs there, or inf") from None
+    return found

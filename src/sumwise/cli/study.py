@@ -1,0 +1,155 @@
+"""sumwise study: for whoever writes a study and collects its sums."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sumwise.cli.options import FILE, FOLDER, model_options, pairs, ranges, thresholds
+from sumwise.cli.output import check_writable, show
+from sumwise.cli.watch import Watcher, interrupted
+from sumwise.engines.folder import Mailbox, coordinate
+from sumwise.errors import UsageError
+from sumwise.fitting.options import Options
+from sumwise.protocol.keys import KEY_BYTES
+from sumwise.protocol.policy import Policy
+from sumwise.protocol.study import to_toml
+from sumwise.protocol.study_words import in_words
+from sumwise.studies.centre import open_coordinator, published
+from sumwise.studies.centre import replay as replay_of
+from sumwise.studies.draft import draft
+from sumwise.studies.files import new_secret, read_secret, read_study, write_new
+
+
+@click.group()
+def study() -> None:
+    """The group; main.py has its help."""
+
+
+@study.command()
+@click.argument("formula")
+@click.argument("example", type=FILE)
+@click.option("--id", "name", required=True, help="A word that names the study.")
+@click.option("--purpose", required=True, help="What the study is for, in a sentence that every steward reads.")
+@click.option("--site", "sites", multiple=True, required=True, help="NAME=KEY or NAME=FILE.pub, for each site.")
+@click.option("--expires", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Last day on which sites answer.")
+@click.option("--results-to", multiple=True, required=True, help="Who may see the results; several times for several.")
+@model_options
+@click.option("--unit", "units", multiple=True, help="COLUMN=UNIT, which sites must state too.")
+@click.option("--range", "limits", multiple=True, help="COLUMN=LOW:HIGH, within which all numbers must lie.")
+@click.option("--policy", "policies", multiple=True, help="THRESHOLD=NUMBER, instead of the default.")
+@click.option("--most-rounds", type=int, help="Rounds at most.  [default: 1, with random effects 30]")
+@click.option("--secure-sum", is_flag=True, help="Mask every answer: the total alone can be read (experimental).")
+@click.option("--key", type=FILE, default=Path("coordinator.key"), show_default=True, help="Made if it is not there.")
+@click.option("-o", "--output", type=FILE, default=Path("study.toml"), show_default=True)
+def init(
+    formula: str,
+    example: Path,
+    name: str,
+    purpose: str,
+    sites: tuple[str, ...],
+    expires: date,
+    results_to: tuple[str, ...],
+    family: str,
+    weights: str | None,
+    decimal: bool | None,
+    nodes: int | str,
+    missing: str,
+    units: tuple[str, ...],
+    limits: tuple[str, ...],
+    policies: tuple[str, ...],
+    most_rounds: int | None,
+    secure_sum: bool,
+    key: Path,
+    output: Path,
+) -> None:
+    """Write a study file for FORMULA from EXAMPLE, a table with the sites' columns and levels; made-up rows will do.
+
+    Every site makes its key with `sumwise site init` and sends you the .pub file.
+    """
+    decimal = False if decimal is None and family == "gaussian" and secure_sum else decimal
+    private = Ed25519PrivateKey.from_private_bytes(read_secret(key) if key.exists() else new_secret(key))
+    written = draft(
+        formula,
+        str(example),
+        id=name,
+        purpose=purpose,
+        options=Options(family, weights, nodes, missing, decimal),
+        sites={site: _public(text) for site, text in pairs(sites, "--site").items()},
+        coordinator=private.public_key().public_bytes_raw(),
+        expires=expires.date() if hasattr(expires, "date") else expires,
+        results_to=results_to,
+        policy=Policy(**thresholds(policies, asdict(Policy()))),  # type: ignore[arg-type]
+        secure_sum=secure_sum,
+        most_rounds=most_rounds,
+        units=pairs(units, "--unit"),
+        ranges=ranges(limits),
+    )
+    write_new(output, to_toml(written), "the study")
+    click.echo(f"Written to {output}. Your key is {key}: keep it secret.\n")
+    click.echo(f"Next: read it with   sumwise study check {output}")
+    click.echo(f"      send it to every site, whose steward runs   sumwise site approve {output}")
+
+
+def _public(text: str) -> bytes:
+    """A site's public keys, as hex digits or in a file."""
+    path = Path(text)
+    if text.endswith(".pub") or path.is_file():
+        try:
+            text = path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--site: {path} cannot be read as a public key: {error}") from error
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 2 * KEY_BYTES:
+        raise UsageError(
+            f"--site: {text!r:.60} is no public key: {4 * KEY_BYTES} hex digits, or a .pub file, belong there"
+        )
+    return found
+
+
+@study.command()
+@click.argument("study_file", type=FILE)
+def check(study_file: Path) -> None:
+    """Say in plain words what each site is asked, and what leaves it."""
+    click.echo(in_words(read_study(study_file, date.today())[0]))
+
+
+@study.command()
+@click.argument("study_file", type=FILE)
+@click.option("--key", type=FILE, default=Path("coordinator.key"), show_default=True)
+@click.option("--folder", type=FOLDER, required=True, help="Of the messages: shared with the sites, or your own copy.")
+@click.option("--engine", type=click.Choice(["folder", "nvflare"]), default="folder", show_default=True)
+@click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
+@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
+def run(study_file: Path, key: Path, folder: Path, engine: str, wait: float | None, json_path: str | None) -> None:
+    """Ask the sites, add up their answers, and print the fit.  Run again, it goes on where the folder stands."""
+    if json_path is not None:
+        check_writable(json_path)
+    watcher = Watcher(lambda line: click.echo(line, err=True), wait)
+    coordinator = open_coordinator(study_file, key)
+    if engine == "nvflare":
+        raise UsageError("nvflare")
+    try:
+        state = coordinate(coordinator, Mailbox(folder), watcher.wait, watcher.watch)
+    except KeyboardInterrupt:
+        raise interrupted("the folder") from None
+    show(published(read_study(study_file)[0], state), json_path)
+    click.echo("\n" + "\n".join(watcher.table()))
+
+
+@study.command()
+@click.argument("study_file", type=FILE)
+@click.argument("where", type=click.Path(path_type=Path))
+@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
+def replay(study_file: Path, where: Path, json_path: str | None) -> None:
+    """Work out the result again, without any data, from WHERE: the folder of messages, or a site's ledger."""
+    if json_path is not None:
+        check_writable(json_path)
+    show(replay_of(study_file, where), json_path)

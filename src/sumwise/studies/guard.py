@@ -1,0 +1,205 @@
+"""The disclosure policy, asked before each answer: facts of the rows and of the ledger once, of each question in turn.
+
+    entry of the ledger   payload
+    study                 the study file, as the steward approved it
+    request               what the study asks of the rows (protocol/requests.py), written before its first answer
+    answer                the envelope that left
+
+A request counts as an earlier one if its study, another one, has an answer in the ledger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.data import DesignBlock, Source
+from sumwise.errors import SiteError, SumwiseError, UsageError
+from sumwise.maths.columns import Column
+from sumwise.models.glmm_messages import MomentsQuestion
+from sumwise.models.linear import LinearQuestion
+from sumwise.protocol import facts, requests
+from sumwise.protocol.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
+from sumwise.protocol.ledger import Entry
+from sumwise.protocol.messages import Answer, decode_signed
+from sumwise.protocol.policy import Policy, Refusal, check, stricter
+from sumwise.protocol.study import Study, from_toml
+from sumwise.studies.plan import plan
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Guard:
+    """Called with a round and its question, gives the first refusal, or None where the answer may leave.
+
+    policy; design: of the rows; request, earlier: what this study asks, and what others asked and were answered;
+    joint_leverage: as in StudyFacts; judge: facts of a question; first: the first question.
+    refused: the last refusal, for the steward's eyes alone.
+    """
+
+    policy: Policy
+    design: DesignFacts
+    request: Request
+    earlier: tuple[Request, ...]
+    joint_leverage: float
+    judge: Callable[[Any], QuestionFacts]
+    first: Any
+    refused: Refusal | None = field(default=None, init=False)
+
+    def __call__(self, round: int, question: Any) -> Refusal | None:  # noqa: A002  (its name in the protocol)
+        """Whatever refuses, refuses for good: the study ends."""
+        self.refused = next(iter(self._all(round, question)), None)
+        return self.refused
+
+    def before(self, round: int) -> tuple[Refusal, ...]:  # noqa: A002
+        """All refusals that the rows and the ledger bring by themselves, at the first question."""
+        return self._all(round, self.first)
+
+    def _all(self, round: int, question: Any) -> tuple[Refusal, ...]:  # noqa: A002
+        # the site agent compares the question with its own, and calls only if they are the same
+        same = b""
+        study = StudyFacts(round, same, same, self.request, self.earlier, self.joint_leverage)
+        return check(Facts(self.design, self.judge(question), study), self.policy)
+
+
+def guard_for(
+    study: Study,
+    policy: Policy,
+    source: Source,
+    block: DesignBlock,
+    site: Any,
+    entries: Sequence[Entry],
+    version: bytes,
+    places: Ints,
+) -> Guard:
+    """The guard of a study at a site.
+
+    policy: the site's own; the study's applies as well.   block: the site's rows in the study's columns; site: who
+    answers with them (models.linear.Site or models.glmm_site.Site); entries: of the ledger; version, places (n,): as
+    data_version and row_places give them for the site's data opened with decimal=False, whatever the study says:
+    exact decimals make another version of the same rows, with which nothing earlier would be compared.
+
+    Raises ProtocolError for entries that cannot be read, SiteError for a ledger that does not tell what was asked.
+    """
+    request = requests.request_of(study, version, facts.row_set(places[block.kept[_taking_part(study, block)]]))
+    earlier = earlier_requests(entries, study.digest())
+    design, judge, first = (_linear if study.family == "gaussian" else _mixed)(block, site)
+    joint = _joint_leverage(study, source, block, entries, request, earlier, len(places))
+    return Guard(stricter(policy, study.policy), design, request, earlier, joint, judge, first)
+
+
+Judged = tuple[DesignFacts, Callable[[Any], QuestionFacts], Any]
+"""Facts of the rows, how to judge a question, and the first one."""
+
+
+def _linear(block: DesignBlock, _site: Any) -> Judged:
+    only = facts.linear_question(block)
+    return facts.linear_design(block), lambda _question: only, LinearQuestion()
+
+
+def _mixed(block: DesignBlock, site: Any) -> Judged:
+    orders = facts.orders_of(block.x)
+
+    def judge(question: Any) -> QuestionFacts:
+        effect = None
+        if not isinstance(question, MomentsQuestion):
+            mode, _ = site.modes(question)
+            effect = question.theta * mode
+        return facts.mixed_question(block, question, effect, orders)
+
+    return facts.mixed_design(block), judge, MomentsQuestion()
+
+
+def _taking_part(study: Study, block: DesignBlock) -> NDArray[np.bool_]:
+    """(n,): rows that count in the sums.  Weights and trials of zero take a row out: whoever writes a study can so ask
+    about all rows but a few.
+    """
+    if study.family != "gaussian":
+        return block.size > 0
+    return np.ones(len(block.y), dtype=bool) if block.weights is None else block.weights > 0
+
+
+# -- what was asked before --
+
+
+def earlier_requests(entries: Iterable[Entry], study: bytes) -> tuple[Request, ...]:
+    """Requests of studies other than `study` that were answered.
+
+    Raises SiteError where an answer or a request can no longer be told: nothing can be compared with it.
+    """
+    found: dict[bytes, list[Request]] = {}
+    answered: dict[bytes, int] = {}
+    for entry in entries:
+        if entry.kind not in ("request", "answer"):
+            continue
+        if entry.payload is None:
+            raise _untold(entry.index, f"the payload of this {entry.kind} was dropped")
+        if entry.kind == "request":
+            request = requests.decode(entry.payload)
+            found.setdefault(request.study, []).append(request)
+        elif isinstance(message := decode_signed(entry.payload), Answer):
+            answered.setdefault(message.study, entry.index)
+    answered.pop(study, None)
+    for other, index in answered.items():
+        if other not in found:
+            raise _untold(index, f"study {other.hex()[:12]} was answered, and no entry says what it asked")
+    return tuple(request for other in answered for request in found[other])
+
+
+def _untold(index: int, why: str) -> SiteError:
+    return SiteError(
+        f"ledger entry {index}: {why}; new requests cannot be compared with it, so none can be answered. Restore the "
+        f"ledger from a copy."
+    )
+
+
+def _joint_leverage(
+    study: Study,
+    source: Source,
+    block: DesignBlock,
+    entries: Iterable[Entry],
+    request: Request,
+    earlier: Iterable[Request],
+    n: int,
+) -> float:
+    """Over the n rows of the table, in the columns of this and all other models that were asked of this data version;
+    nan where there is no other, or one of them cannot be built again.
+    """
+    others = {e.model: e.study for e in earlier if e.data == request.data and e.model != request.model}
+    if not others:
+        return math.nan
+    try:
+        texts = _studies(entries, set(others.values()))
+        models = [_columns(study, block)]
+        for other in (texts[digest] for digest in others.values()):
+            if other.options.decimal != study.options.decimal and study.family == other.family == "gaussian":
+                return math.nan  # the source was opened for this study: the other's decimals are not to be had
+            models.append(_columns(other, plan(other).block(source)))
+        return facts.joint_leverage(models, n)
+    except (SumwiseError, LookupError, ArithmeticError):
+        return math.nan
+
+
+def _columns(study: Study, block: DesignBlock) -> tuple[list[Column], Ints]:
+    of = facts.linear_columns if study.family == "gaussian" else facts.mixed_columns
+    return of(block), block.kept
+
+
+def _studies(entries: Iterable[Entry], wanted: set[bytes]) -> dict[bytes, Study]:
+    """By digest, those of the ledger that are wanted."""
+    found = {}
+    for entry in entries:
+        if entry.kind == "study" and entry.payload is not None:
+            try:
+                study = from_toml(entry.payload.decode())
+            except UsageError:  # of another version of Sumwise, say
+                continue
+            if study.digest() in wanted:
+                found[study.digest()] = study
+    return found
