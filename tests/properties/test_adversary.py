@@ -243,6 +243,8 @@ class Adversary(RuleBasedStateMachine):
                     moved = forward() or moved
                 except ProtocolError:
                     assert self.evil
+        self.totals_are_those_of_all_sites()
+        self.no_round_is_answered_twice_with_different_sums()
         if self.state.phase is Phase.FINISHED:
             assert self.state.totals == self.right.state.totals
         elif self.state.phase is Phase.ABORTED:

@@ -38,6 +38,7 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
+from sumwise.protocol.policy import meaning
 from sumwise.protocol.states import Phase, Terms, allowed
 
 UNFIT = (ValueError, ArithmeticError, LookupError)
@@ -101,7 +102,7 @@ class Coordinator:
             case Answer():
                 after, out = self._answered(state, message, envelope)
             case Refuse():
-                after, out = self.abort(state, message.sender, Reason.REFUSED)
+                after, out = self.abort(state, message.sender, Reason.REFUSED, meaning(message.rule, message.threshold))
             case Abort():
                 after, out = self.abort(state, message.who, message.why)
             case _:

@@ -31,6 +31,7 @@ from sumwise.protocol.messages import (
     Refuse,
     SiteReady,
     Total,
+    decode_signed,
     open_envelope,
     sign,
 )
@@ -58,7 +59,8 @@ class SiteState:
 
     phase; model: the model's own state, stepped by the totals; round: the last one answered; answers: its envelopes by
     round, which a restart must have: a round is never answered twice with different sums; totals: payloads; seen: the
-    coordinator's last sequence number; sent: its own; ended: why there is no result, and whose part failed.
+    coordinator's last sequence number; sent: its own; changed: the rows give another answer to an earlier question than
+    the one that left; ended: why there is no result, and whose part failed.
     """
 
     phase: Phase
@@ -68,6 +70,7 @@ class SiteState:
     totals: tuple[bytes, ...] = ()
     seen: int = 0
     sent: int = 0
+    changed: bool = False
     ended: tuple[str, Reason] | None = None
 
 
@@ -127,8 +130,12 @@ class SiteAgent:
             return self._refuse(state, "expected-question", 0.0)
         if message.round > self.terms.most_rounds:
             return self._refuse(state, "round-limit", float(self.terms.most_rounds))
-        if message.round not in state.answers and self.today() > self.terms.expires:
-            return self._abort(state, self.name, Reason.EXPIRED)  # an answer that has left may be said again
+        if message.round in state.answers:  # it has left: a restart says it again, whatever holds today
+            return self._answer(state, message, expected)
+        if state.changed:
+            return self._abort(state, self.name, Reason.CHANGED)
+        if self.today() > self.terms.expires:
+            return self._abort(state, self.name, Reason.EXPIRED)
         refusal = self.policy(message.round, expected)
         if refusal is not None:
             return self._refuse(state, refusal.rule, refusal.threshold)
@@ -142,11 +149,12 @@ class SiteAgent:
             )
         payload = payloads.encode(summand)
         after, (envelope,) = self._say(state, Answer, message.round, payload, digest(message.question))
-        before = state.answers.get(message.round)
-        if before is not None and before != envelope:  # signatures are deterministic: other bytes are other sums
-            return self._abort(state, self.name, Reason.CHANGED)
-        answers = {**state.answers, message.round: envelope}
-        return replace(after, phase=Phase.ANSWERED, round=message.round, answers=answers), (envelope,)
+        before = state.answers.get(message.round, envelope)
+        if _question(before) != digest(message.question):  # after other totals than it was told before
+            return self._abort(state, COORDINATOR, Reason.UNTRUSTED)
+        changed = state.changed or before != envelope  # signatures are deterministic: other bytes are other sums
+        answers = {**state.answers, message.round: before}
+        return replace(after, phase=Phase.ANSWERED, round=message.round, answers=answers, changed=changed), (before,)
 
     def _told(self, state: SiteState, message: Total) -> tuple[SiteState, tuple[bytes, ...]]:
         own, total = (self.name, digest(state.answers[state.round])), payloads.decode(message.total)
@@ -174,3 +182,10 @@ class SiteAgent:
     def _say(self, state: SiteState, kind: type[Message], *fields: Any) -> tuple[SiteState, tuple[bytes, ...]]:
         message = kind(self.terms.study, self.name, state.sent + 1, *fields)
         return replace(state, sent=state.sent + 1), (sign(message, self.keys.signing),)
+
+
+def _question(envelope: bytes) -> bytes:
+    """Digest of what an answer of one's own answers."""
+    answer = decode_signed(envelope)
+    assert isinstance(answer, Answer)
+    return answer.question

@@ -101,12 +101,15 @@ def test_a_site_that_starts_again_answers_with_the_same_bytes(finished: Study) -
 
 
 def test_a_site_whose_data_changed_between_rounds_ends_the_study(finished: Study) -> None:
+    """What has left is said again, as it was; instead of a new answer it says that the data changed."""
     model, rows, _ = herds()
     changed, _ = study(model, {**rows, "site 1": rows["site 2"]})
-    agent = changed.agents["site 1"]
-    state = agent.start(finished.sites["site 1"].answers)
-    for envelope in finished.told[:2]:
+    agent, kept = changed.agents["site 1"], finished.sites["site 1"].answers
+    state, answers = agent.start({number: kept[number] for number in (1, 2)}), []
+    for envelope in finished.told[:6]:
         state, out = agent.hear(state, envelope)
+        answers += [e for e in out if isinstance(said(e), Answer)]
+    assert answers == [kept[1], kept[2]]
     assert state.ended == ("site 1", Reason.CHANGED)
     assert isinstance(said(out[0]), Abort)
 

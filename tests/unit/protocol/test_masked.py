@@ -145,9 +145,10 @@ def test_a_site_that_starts_again_masks_the_same_values_or_ends_the_study(finish
             state, out = agent.hear(state, envelope)
             assert [e for e in out if isinstance(decode_signed(e), Answer)] in ([], [kept.get(state.round)])
         assert state.phase is Phase.FINISHED
-    state, out = other.start(kept), ()
-    for envelope in finished.told[:2]:
+    state, out = other.start({1: kept[1]}), ()
+    for envelope in finished.told[:4]:
         state, out = other.hear(state, envelope)
+        assert [e for e in out if isinstance(decode_signed(e), Answer)] in ([], [kept[1]])
     assert state.ended == ("site 1", Reason.CHANGED)
     assert [type(decode_signed(e)) for e in out] == [Abort]
 
@@ -166,7 +167,7 @@ def test_other_totals_of_earlier_rounds_get_no_second_masking(finished: Study) -
     asked = Ask(STUDY, COORDINATOR, 4, 2, payloads.encode(question), digest(lie.total))
     assert asked.question != told[3].question
     state, out = agent.hear(state, sign(asked, key(COORDINATOR)))
-    assert state.ended == ("site 0", Reason.CHANGED)
+    assert state.ended == (COORDINATOR, Reason.UNTRUSTED)
     assert [type(decode_signed(e)) for e in out] == [Abort]
 
 

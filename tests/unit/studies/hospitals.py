@@ -31,6 +31,8 @@ def study(
     sites: Sequence[str] = ("A", "B", "C"),
     *,
     policy: Policy = OPEN,
+    units: Mapping[str, str] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
     **options: Any,
 ) -> Study:
     """A study of the sites.  example: tables that have all levels; policy: the least that sites ask for."""
@@ -46,6 +48,8 @@ def study(
         expires=LAST_DAY,
         results_to=["the tests"],
         policy=policy,
+        units=units,
+        ranges=ranges,
     )
 
 

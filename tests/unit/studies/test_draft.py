@@ -1,0 +1,65 @@
+"""A study from a formula and an example table."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from sumwise.errors import DataError, UsageError
+from sumwise.protocol.study import from_toml, to_toml
+from sumwise.studies.plan import plan
+from tests.unit.studies.hospitals import study
+
+ROWS = pd.DataFrame({"y": [1.0, 2, 4, 3], "x": [0.5, 1, 2, 3], "g": ["a", "b"] * 2, "k": [0, 1, 1, 0]})
+
+
+def test_a_study_reads_back_and_fits_what_was_asked() -> None:
+    made = study("y ~ x + g", ROWS)
+    again = from_toml(to_toml(made))
+    assert again.digest() == made.digest()
+    assert plan(again).contract.names == ("(Intercept)", "x", "gb")
+    assert (again.most_rounds, again.family) == (1, "gaussian")
+
+
+def test_nothing_of_the_example_but_names_and_levels_enters_the_study() -> None:
+    other = ROWS.assign(y=[9.0, 8, 7, 6], x=[-1.5, 7, 1e9, 4])
+    assert study("y ~ x + g", ROWS).digest() == study("y ~ x + g", other).digest()
+
+
+def test_what_makes_another_study_changes_the_digest() -> None:
+    digests = {
+        study("y ~ x + g", ROWS).digest(),
+        study("y ~ x", ROWS).digest(),
+        study("y ~ x + g", ROWS, units={"x": "mmHg"}).digest(),
+        study("y ~ x + g", ROWS, ranges={"x": (0, 5)}).digest(),
+        study("y ~ x + g", ROWS, ranges={"x": (0, 6)}).digest(),
+        study("y ~ x + g", ROWS, missing="drop").digest(),
+        study("y ~ x + g", ROWS, sites=("A", "B")).digest(),
+        study("y ~ x + g", ROWS, weights="k").digest(),
+        study("y ~ x + g", ROWS.assign(g=["a", "b", "c", "a"])).digest(),
+    }
+    assert len(digests) == 9
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "message"),
+    [
+        ("y ~ scale(x)", {}, r"Write numbers that every site knows"),
+        ("y ~ center(x) + g", {}, r"Write numbers that every site knows"),
+        ("y ~ x", {"units": {"z": "m"}}, "a unit for 'z', which the formula does not use"),
+        ("y ~ x", {"ranges": {"z": (0, 1)}}, "a range for 'z'"),
+        ("y ~ x + g", {"ranges": {"g": (0, 1)}}, "no text lies from 0 to 1"),
+        ("y ~ x", {"ranges": {"x": (2, 1)}}, "no number lies from 2 to 1"),
+        ("k ~ x", {"family": "binomial"}, "no random effect"),
+        ("y ~ x + (1 | g)", {}, "linear mixed models are not available"),
+        ("y ~ x", {"nodes": 3}, "belongs to models with random effects"),
+    ],
+)
+def test_what_a_study_cannot_fit_is_refused(formula: str, options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        study(formula, ROWS, **options)
+
+
+def test_an_example_without_levels_is_refused() -> None:
+    with pytest.raises(DataError, match="only the level 'a'"):
+        study("y ~ g", ROWS.assign(g="a"))
