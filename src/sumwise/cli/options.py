@@ -16,6 +16,22 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["folder", "nvflare"]),
+    default="folder",
+    show_default=True,
+    help="What carries the messages.",
+)
+
+
+def needed(path: Path | None, option: str) -> Path:
+    """Raises UsageError for an option that the engine cannot do without."""
+    if path is None:
+        raise UsageError(f"--engine nvflare needs {option} as well")
+    return path
+
+
 def nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> int | str:
     """auto, or a whole number."""
     if value == "auto":

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from sumwise.cli.options import FILE, FOLDER
+from sumwise.cli import nvflare
+from sumwise.cli.options import ENGINE, FILE, FOLDER, needed
 from sumwise.cli.output import check_writable, show
 from sumwise.cli.watch import Watcher, described, interrupted
-from sumwise.engines.folder import LedgerFile, serve
+from sumwise.engines.folder import LedgerFile, read_ledger, serve
 from sumwise.errors import DataError, SiteError, UsageError
 from sumwise.printing import align
 from sumwise.protocol import ledger as chain
@@ -103,13 +104,24 @@ def approve(study_file: Path, site_file: Path, yes: bool) -> None:
 @click.argument("study_file", type=FILE)
 @SITE
 @click.option("--folder", type=FOLDER, help="Of the messages.  [default: as site.toml says]")
+@ENGINE
+@click.option("--kit", type=FOLDER, help="NVFLARE: what the coordinator's `study provision` made for you.")
 @click.option("--ask", is_flag=True, help="Ask a person before each message leaves.")
 @click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
 @click.option("--json", "json_path", type=click.Path(), help="Write the fit, with the effects of the groups here.")
 def run(
-    study_file: Path, site_file: Path, folder: Path | None, ask: bool, wait: float | None, json_path: str | None
+    study_file: Path,
+    site_file: Path,
+    folder: Path | None,
+    engine: str,
+    kit: Path | None,
+    ask: bool,
+    wait: float | None,
+    json_path: str | None,
 ) -> None:
-    """Answer the questions of an approved study.  Run again, it goes on where folder and ledger stand."""
+    """Answer the questions of an approved study.  Run again, it goes on where folder and ledger stand.
+
+    With --engine nvflare the client dials out to the coordinator's server, and nothing dials in."""
     if json_path is not None:
         check_writable(json_path)
 
@@ -120,7 +132,15 @@ def run(
     watcher = Watcher(say, wait)
     confirm = _asked if ask else lambda _message, _size: True
     try:
-        state = serve(opened.agent, opened.mailbox, opened.book, watcher.wait, watcher.watch, confirm)
+        if engine == "folder":
+            state = serve(opened.agent, opened.mailbox, opened.book, watcher.wait, watcher.watch, confirm)
+        else:
+            nvflare.check_installed()
+            if ask:
+                raise UsageError("--ask goes with --engine folder: over NVFLARE nobody sits between the messages")
+            nvflare.run_site(needed(kit, "--kit"), opened, study_file, site_file, watcher)
+            opened = open_site(site_file, study_file, folder)
+            state = serve(opened.agent, opened.mailbox, opened.book, lambda _names: False)
     except KeyboardInterrupt:
         raise interrupted("the ledger") from None
     if state.phase is not Phase.FINISHED:
@@ -142,7 +162,7 @@ def _asked(message: Message, size: int) -> bool:
 def ledger(site_file: Path) -> None:
     """Show everything that ever left or came in, after checking that nobody changed it."""
     own = read_site(site_file)
-    entries = LedgerFile(own.ledger).entries
+    entries = read_ledger(own.ledger).entries
     rows = [[str(e.index), e.kind, e.summary, e.payload_hash.hex()[:16]] for e in entries]
     click.echo("\n".join(align([["", "kind", "what", "SHA-256"], *rows], left=(1, 2, 3), gap="  ")))
     click.echo(f"\n{len(entries)} entries, each with the hash of the one before it: unchanged.")

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sumwise.cli.options import FILE, FOLDER, model_options, pairs, ranges, thresholds
+from sumwise.cli import nvflare
+from sumwise.cli.options import ENGINE, FILE, FOLDER, model_options, needed, pairs, ranges, thresholds
 from sumwise.cli.output import check_writable, show
 from sumwise.cli.watch import Watcher, interrupted
 from sumwise.engines.folder import Mailbox, coordinate
@@ -125,23 +126,55 @@ def check(study_file: Path) -> None:
 @click.argument("study_file", type=FILE)
 @click.option("--key", type=FILE, default=Path("coordinator.key"), show_default=True)
 @click.option("--folder", type=FOLDER, required=True, help="Of the messages: shared with the sites, or your own copy.")
-@click.option("--engine", type=click.Choice(["folder", "nvflare"]), default="folder", show_default=True)
+@ENGINE
+@click.option("--kits", type=FOLDER, help="NVFLARE: what `study provision` made, of server and administrator.")
 @click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
 @click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
-def run(study_file: Path, key: Path, folder: Path, engine: str, wait: float | None, json_path: str | None) -> None:
-    """Ask the sites, add up their answers, and print the fit.  Run again, it goes on where the folder stands."""
+def run(
+    study_file: Path,
+    key: Path,
+    folder: Path,
+    engine: str,
+    kits: Path | None,
+    wait: float | None,
+    json_path: str | None,
+) -> None:
+    """Ask the sites, add up their answers, and print the fit.  Run again, it goes on where the folder stands.
+
+    With --engine nvflare the server runs as long as the study does, and sites dial in."""
     if json_path is not None:
         check_writable(json_path)
     watcher = Watcher(lambda line: click.echo(line, err=True), wait)
-    coordinator = open_coordinator(study_file, key)
-    if engine == "nvflare":
-        raise UsageError("nvflare")
+    written, coordinator, mailbox = read_study(study_file)[0], open_coordinator(study_file, key), Mailbox(folder)
     try:
-        state = coordinate(coordinator, Mailbox(folder), watcher.wait, watcher.watch)
+        if engine == "folder":
+            state = coordinate(coordinator, mailbox, watcher.wait, watcher.watch)
+        else:
+            nvflare.check_installed()
+            nvflare.run_server(needed(kits, "--kits"), written, study_file, key, folder, watcher)
+            state = coordinate(coordinator, mailbox, lambda _names: False)
     except KeyboardInterrupt:
         raise interrupted("the folder") from None
-    show(published(read_study(study_file)[0], state), json_path)
+    show(published(written, state), json_path)
     click.echo("\n" + "\n".join(watcher.table()))
+
+
+@study.command()
+@click.argument("study_file", type=FILE)
+@click.option("--host", default="localhost", show_default=True, help="Name under which sites reach your machine.")
+@click.option("--port", type=int, help="Of the server, the only one that is open.  [default: one that is free]")
+@click.option("-o", "--output", type=FOLDER, default=Path("kits"), show_default=True)
+def provision(study_file: Path, host: str, port: int | None, output: Path) -> None:
+    """Make certificates and kits for a study over NVFLARE: one for your server, one for each site.
+
+    The kits allow nothing but studies: no code, and no class but Sumwise's own."""
+    nvflare.check_installed()
+    from sumwise.engines import nvflare_federation
+
+    made = nvflare_federation.provision(output, tuple(read_study(study_file)[0].sites), host, port)
+    for site in made.sites:
+        click.echo(f"{made.kit(site)}   goes to '{site}', over a channel that you trust")
+    click.echo(f"{made.folder}   stays with you: sumwise study run {study_file} --engine nvflare --kits {made.folder}")
 
 
 @study.command()

@@ -25,7 +25,7 @@ class Watcher:
     """
 
     def __init__(self, say: Callable[[str], None], patience: float | None = None) -> None:
-        self._say, self._patience = say, patience
+        self._say, self.patience = say, patience
         self._bytes: dict[tuple[int, str], int] = {}
         self._began = self._news = time.monotonic()
         self._pause = SHORTEST_PAUSE
@@ -43,7 +43,7 @@ class Watcher:
     def wait(self, names: tuple[str, ...]) -> bool:
         """For engines.folder: nothing new from these; False gives up."""
         quiet = time.monotonic() - self._news
-        if self._patience is not None and quiet >= self._patience:
+        if self.patience is not None and quiet >= self.patience:
             return False
         if quiet > TELL_AFTER and names != self._told:
             self._told = names

@@ -175,11 +175,18 @@ def _study(person: _Person, table: pd.DataFrame) -> None:
 
 
 def _run(people: dict[str, _Person], engine: str, say: Say) -> None:
+    of_site: dict[str, tuple[str, ...]] = dict.fromkeys(HOSPITALS, ())
+    of_centre: tuple[str, ...] = ()
     if engine == "nvflare":
-        raise UsageError("nvflare")
-    sites = {name: people[name].begins("site", "run", "../study.toml", "--wait", "120") for name in HOSPITALS}
+        people["statistician"].types("study", "provision", "../study.toml", shown=4)
+        kits = "../statistician/kits/study/prod_00"
+        of_centre = ("--engine", "nvflare", "--kits", kits)
+        of_site = {
+            name: ("--engine", "nvflare", "--kit", f"{kits}/{name}", "--folder", "messages") for name in HOSPITALS
+        }
+    sites = {name: people[name].begins("site", "run", "../study.toml", *of_site[name]) for name in HOSPITALS}
     try:
-        words = ("study", "run", "../study.toml", "--folder", "../messages", "--wait", "120", "--json", "fit.json")
+        words = ("study", "run", "../study.toml", "--folder", "../messages", *of_centre, "--json", "fit.json")
         say(f"   statistician$ sumwise {' '.join(words)}")
         _follow(people["statistician"].where, words, say)
         for name, process in sites.items():

@@ -10,9 +10,11 @@ machines say follows from what they heard.  A site writes its ledger before it s
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from sumwise.errors import NothingNewError as NothingNewError
@@ -84,40 +86,59 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def read_ledger(path: Path) -> ledger.Ledger:
+    """A ledger as it stands on the disk; empty where there is none.  Raises ProtocolError for one that was changed."""
+    return ledger.parse(path.read_bytes() if path.exists() else b"")
+
+
 class LedgerFile:
     """A site's ledger on disk: read and checked when opened, one frame longer at each entry.
 
-    Raises ProtocolError for a ledger that was changed; a last frame that a crash left unfinished is cut off.
+    Raises ProtocolError for a ledger that was changed; a last frame that a crash left unfinished is cut off before the
+    next is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = ledger.parse(path.read_bytes() if path.exists() else b"")
+        found = read_ledger(path)
         self.entries = found.entries
         self._held = {entry.payload_hash for entry in found.entries}
-        if found.torn:
-            with open(path, "r+b") as file:
-                file.truncate(found.standing)
+        self._standing, self._torn = found.standing, found.torn
 
     def append(self, kind: str, payload: bytes, summary: str) -> None:
-        """Returns when the entry is on the disk."""
+        """Returns when the entry is on the disk.
+
+        Raises SiteError where it cannot be, and where another process has written to the ledger since it was opened.
+        """
         entries = ledger.append(self.entries, kind, payload, summary)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        before = self.path.stat().st_size if self.path.exists() else 0
+        frame = entries[-1].frame()
         try:
-            with open(self.path, "ab") as file:
-                file.write(entries[-1].frame())
-                file.flush()
-                os.fsync(file.fileno())
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._write(file, frame)
         except OSError as error:
-            if self.path.exists():
-                os.truncate(self.path, before)  # a full disk leaves a piece
             raise SiteError(
                 f"the ledger {self.path} cannot be written ({error.strerror}), so nothing was sent; nothing is lost: "
                 f"make room or rights, and run again"
             ) from error
-        self.entries = entries
+        self.entries, self._standing, self._torn = entries, self._standing + len(frame), 0
         self._held.add(entries[-1].payload_hash)
+
+    def _write(self, file: BinaryIO, frame: bytes) -> None:
+        if file.seek(0, os.SEEK_END) != self._standing + self._torn:
+            raise SiteError(
+                f"another process has written to the ledger {self.path} meanwhile, so nothing was sent: let one "
+                f"process of the site run at a time, and run again"
+            )
+        file.truncate(self._standing)
+        try:
+            file.write(frame)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(self._standing)  # a full disk leaves a piece
+            raise
 
     def holds(self, payload: bytes) -> bool:
         """Whether an entry has this payload."""

@@ -8,6 +8,7 @@ no class but Sumwise's own is made from one.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 
 import psutil
 import tomli_w
+from nvflare.fuel.flare_api.api_spec import NoConnection
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from nvflare.lighter.entity import Project
 from nvflare.lighter.impl.cert import CertBuilder
@@ -34,16 +36,19 @@ from sumwise.engines.folder import Mailbox
 from sumwise.engines.mail import count
 from sumwise.engines.nvflare import LOCAL, TASK, TROUBLE, client_name
 from sumwise.errors import SiteError, UsageError
-from sumwise.protocol.messages import COORDINATOR, Message, decode_signed
+from sumwise.protocol.messages import COORDINATOR, Abort, Finish, Message, decode_signed
 
 SERVER, ADMIN = "server", "coordinator@study.org"
 """Of whom a kit is, besides the sites."""
 
 CLASSES = ("sumwise.engines.nvflare.SumwiseServer", "sumwise.engines.nvflare.SumwiseSite")
+AFTERWARDS = 30.0
+"""Seconds that a job may take to end after its study has."""
+
 _EVERY_RIGHT = ("submit_job", "clone_job", "manage_job", "download_job", "view", "operate", "shell_commands", "byoc")
 
-Tell = Callable[[Message], None]
-"""Called with each message of a study, for whoever watches."""
+Tell = Callable[[Message, int], None]
+"""Called with each message of a study and its bytes, for whoever watches."""
 
 
 @dataclass
@@ -75,6 +80,7 @@ class Federation:
         part, more = ("server", []) if who == SERVER else ("client", [f"uid={client_name(who)}"])
         command = [sys.executable, "-m", f"nvflare.private.fed.app.{part}.{part}_train", "-m", str(self.kit(who))]
         command += ["-s", f"fed_{part}.json", "--set", "secure_train=true", *more, "org=study", "config_folder=config"]
+        _restrict_resources(self.kit(who))  # again: a kit may have been moved
         (self.kit(who) / "transfer").mkdir(exist_ok=True)
         with open(self.log(who), "ab") as printed:
             self.running[who] = subprocess.Popen(
@@ -150,7 +156,12 @@ def _restrict(kit: Path, *, at_server: bool) -> None:
     rights = {"submit_job": "any", "manage_job": "any"} | ({"view": "any", "operate": "any"} if at_server else {})
     permissions = {"lead": dict.fromkeys(_EVERY_RIGHT, "none") | rights}
     (local / "authorization.json").write_text(json.dumps({"format_version": "1.0", "permissions": permissions}))
-    resources = (local / "resources.json.default").read_text().replace('"/tmp/nvflare/', f'"{kit}/')
+    _restrict_resources(kit)
+
+
+def _restrict_resources(kit: Path) -> None:
+    local = kit / "local"
+    resources = (local / "resources.json.default").read_text().replace('"/tmp/nvflare/', f'"{kit.resolve()}/')
     values = json.loads(resources) | {"class_allow_list": list(CLASSES), "allow_log_streaming": False}
     # NVFLARE sends a site's error logs to the server, with whatever a traceback has seen of the data
     values["components"] = [c for c in values["components"] if c["id"] not in ("site_log_streamer", "log_receiver")]
@@ -181,8 +192,11 @@ def write_job(folder: Path, sites: tuple[str, ...], **patience: float) -> Path:
 @contextmanager
 def session(federation: Federation, seconds: float = 60.0) -> Iterator[Session]:
     """The administrator's connection, as soon as the server lets it in."""
-    with redirect_stdout(StringIO()):  # it says that it connects
-        opened = new_secure_session(ADMIN, str(federation.kit(ADMIN)), timeout=seconds)
+    try:
+        with redirect_stdout(StringIO()):  # it says that it connects
+            opened = new_secure_session(ADMIN, str(federation.kit(ADMIN)), timeout=seconds)
+    except NoConnection as error:
+        raise SiteError(f"the server did not start; {federation.log(SERVER)} says why") from error
     try:
         yield opened
     finally:
@@ -192,7 +206,7 @@ def session(federation: Federation, seconds: float = 60.0) -> Iterator[Session]:
 def run_job(
     federation: Federation,
     messages: Path,
-    tell: Tell = lambda _message: None,
+    tell: Tell = lambda _message, _size: None,
     seconds: float = 600.0,
     **patience: float,
 ) -> None:
@@ -202,6 +216,7 @@ def run_job(
     site, for one that does not connect and for what ended the job before the study; running again goes on.
     """
     until = time.monotonic() + seconds
+    logging.getLogger("nvflare").setLevel(logging.CRITICAL)  # it warns until the server is there
     with session(federation) as admin, tempfile.TemporaryDirectory() as place:
         _all_connected(federation, admin, until)
         job = admin.submit_job(str(write_job(Path(place) / "study", federation.sites, **patience)))
@@ -215,7 +230,13 @@ def run_job(
                 break
             if time.monotonic() > until:
                 admin.abort_job(job)
+                if _has_ended(mailbox, told[COORDINATOR]):
+                    break
                 raise SiteError(f"the job did not end within {seconds:g} seconds and was aborted; a new one goes on")
+            if _has_ended(mailbox, told[COORDINATOR]):
+                until = min(until, time.monotonic() + AFTERWARDS)
+    if _has_ended(mailbox, told[COORDINATOR]):
+        return  # whatever NVFLARE makes of the job
     trouble = messages / TROUBLE
     if trouble.exists():
         raise SiteError(trouble.read_text(encoding="utf-8").strip())
@@ -237,8 +258,15 @@ def _all_connected(federation: Federation, admin: Session, until: float) -> None
         time.sleep(0.2)
 
 
+def _has_ended(mailbox: Mailbox, said: int) -> bool:
+    """Whether the coordinator's last message is the study's end."""
+    last = mailbox.read(COORDINATOR, said)
+    return last is not None and isinstance(decode_signed(last), Finish | Abort)
+
+
 def _tell_new(mailbox: Mailbox, told: dict[str, int], tell: Tell) -> None:
     for sender, known in told.items():
         told[sender] = count(mailbox, sender, known)
         for number in range(known + 1, told[sender] + 1):
-            tell(decode_signed(mailbox.read(sender, number) or b""))
+            envelope = mailbox.read(sender, number) or b""
+            tell(decode_signed(envelope), len(envelope))

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sumwise.engines.folder import Mailbox
+from sumwise.engines.folder import Mailbox, read_ledger
 from sumwise.engines.replay import totals_in_folder, totals_in_ledger
 from sumwise.errors import SiteError, UsageError
-from sumwise.protocol import ledger
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.states import Phase
@@ -53,7 +52,7 @@ def replay(study_path: Path, where: Path) -> Fit:
         nobody = _coordinator(study, Ed25519PrivateKey.generate())
         totals = totals_in_folder(nobody, Mailbox(where))
     elif where.is_file():
-        totals = totals_in_ledger(study.terms(), ledger.parse(where.read_bytes()).entries)
+        totals = totals_in_ledger(study.terms(), read_ledger(where).entries)
     else:
         raise UsageError(f"{where} is neither a folder of messages nor a ledger")
     return result(study, plan(study), totals)

@@ -89,7 +89,7 @@ def test_a_study_over_mutual_tls_gives_the_bytes_of_the_study_in_memory(
 ) -> None:
     messages = serve(federation, tmp_path)
     seen: list[Message] = []
-    run_job(federation, messages, seen.append)
+    run_job(federation, messages, lambda message, _size: seen.append(message))
     check_same(messages, tmp_path, expected)
     assert [message.round for message in seen if isinstance(message, Total)] == list(range(1, expected[0].round + 1))
     said = json.loads((federation.kit(SERVER) / "startup" / "fed_server.json").read_text())
