@@ -33,6 +33,9 @@ format: setup
 bench: setup  ## ratios against other software and against the machine's limit
 	$(BIN)/python -m bench.run --quick
 	$(BIN)/python -m bench.least_squares --quick
+	$(BIN)/python -m bench.rounds
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || true  # bench.fuzz says if it is not there
+	$(BIN)/python -m bench.fuzz
 
 clean:
 	rm -rf .venv build dist sumwise-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
