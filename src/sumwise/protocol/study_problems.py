@@ -125,6 +125,15 @@ def _options_problems(right: Mapping[str, Any]) -> list[str]:
     return found + [line(f"options.{name}", "it is missing", BELONGS[f"options.{name}"][0]) for name in missing]
 
 
+def _is_column(value: Any) -> bool:
+    """Name, kind, levels; where they are there unit, and the ends of its range."""
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("name", "kind")):
+        return False
+    ends = [value[end] for end in ("low", "high") if end in value]
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+    return numbers and isinstance(value.get("levels", []), list) and isinstance(value.get("unit", ""), str)
+
+
 def _contract_problems(right: Mapping[str, Any]) -> list[str]:
     try:
         contract = plain.held(right["contract"])
@@ -134,16 +143,9 @@ def _contract_problems(right: Mapping[str, Any]) -> list[str]:
     names, columns = contract.get("names"), contract.get("columns")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         found.append(line("contract.names", f"it is {names!r:.60}", "a list of the names of the columns of X"))
-    if not isinstance(columns, list) or not all(
-        isinstance(c, dict)
-        and isinstance(c.get("name"), str)
-        and isinstance(c.get("kind"), str)
-        and isinstance(c.get("levels", []), list)
-        for c in columns
-    ):
-        found.append(
-            line("contract.columns", f"it is {columns!r:.60}", "a list of tables, each with name, kind, levels")
-        )
+    if not isinstance(columns, list) or not all(map(_is_column, columns)):
+        belongs = "a list of tables, each with name, kind, levels, and perhaps unit, low, high"
+        found.append(line("contract.columns", f"it is {columns!r:.60}", belongs))
     if not isinstance(contract.get("learned", []), list):
         found.append(line("contract.learned", f"it is {contract['learned']!r:.60}", "a list of constants"))
     weights = right["options"].weights if "options" in right else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sumwise.models.glmm_messages import MomentsQuestion
@@ -57,10 +57,17 @@ def _what(study: Study) -> list[str]:
     ]
 
 
+def _agreed(column: Mapping[str, Any]) -> str:
+    """Kind, unit and range of a column."""
+    unit = f", in {_shown(str(column['unit']))}" if "unit" in column else ""
+    ends = [f"{word} {column[end]:g}" for word, end in (("from", "low"), ("to", "high")) if end in column]
+    return f"{column['kind']}{unit}{', ' if ends else ''}{' '.join(ends)}"
+
+
 def _asked(study: Study) -> list[str]:
     linear = study.family == "gaussian"
     kind = "a linear model by least squares" if linear else "a logistic model with a random intercept for each group"
-    columns = (f"{column['name']} ({column['kind']})" for column in study.contract["columns"])
+    columns = (f"{column['name']} ({_agreed(column)})" for column in study.contract["columns"])
     rows = {
         "error": "Rows with missing values are not accepted: the site stops.",
         "drop": "Rows with missing values in these columns are left out.",

@@ -282,6 +282,9 @@ EDITS = [
     ("[contract]", "[contract]\nweights = 'v'", r"contract.weights: it is 'v'; options.weights, None, belongs there"),
     ('name = "a", kind = "number"', 'name = "a"', r"contract.columns: it is .*a list of tables, each with name, kind"),
     ('kind = "number", levels = []', 'kind = "number", levels = 3', r"contract.columns: it is "),
+    ('kind = "number", levels = []', 'kind = "number", levels = [], unit = 3', r"contract.columns: it is "),
+    ('kind = "number", levels = []', 'kind = "number", levels = [], low = "zero"', r"contract.columns: it is "),
+    ('kind = "number", levels = []', 'kind = "number", levels = [], high = true', r"contract.columns: it is "),
     ("names = [", "name = [", r"contract.names: it is None; a list of the names of the columns of X belongs"),
     ('{ text = "scale(a)", mean = 0.1, sd = 1e+300 }', "inf", r"contract.learned\[0\] is inf"),
     ("secure_sum = false", "", r"secure_sum: it is missing; true or false belongs there"),
@@ -452,6 +455,12 @@ def test_words_tell_what_masks_do_and_what_not():
             assert said not in flat(study)
         assert "The coordinator sees the sums of each site" not in text
         assert "in which units" not in text
+
+
+def test_words_show_units_and_ranges():
+    first, *others = MIXED.contract["columns"]
+    agreed = {**MIXED.contract, "columns": [{**first, "unit": "mm Hg", "low": 0, "high": 250.5}, *others]}
+    assert f"{first['name']} ({first['kind']}, in mm Hg, from 0 to 250.5)" in flat(replace(MIXED, contract=agreed))
 
 
 def test_words_show_what_cannot_be_seen():
