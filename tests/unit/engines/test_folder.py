@@ -75,7 +75,14 @@ def start(where: Path, name: str, die: int = 0) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize(
     ("name", "die"),
-    [(COORDINATOR, 1), (COORDINATOR, -2), (COORDINATOR, 3), ("site 1", 1), ("site 1", -2), ("site 1", 2)],
+    [
+        *(
+            (COORDINATOR, die) for die in (1, -2, 3, -16, 16)
+        ),  # it waits, asks, has a total, is about to finish, has finished
+        *(
+            ("site 1", die) for die in (1, -2, 2, -8)
+        ),  # it is ready, about to answer, has answered, about to answer last
+    ],
 )
 def test_a_process_killed_while_it_writes_is_started_again(
     name: str, die: int, tmp_path: Path, expected: CoordinatorState
