@@ -61,7 +61,8 @@ def init(
     if len(given) != 1:
         raise UsageError("say where the rows are with one of --csv, --parquet, --duckdb, --postgresql")
     path, public = new_site(name, folder, messages, given)
-    click.echo(f"Written: {path}, {folder / name}.key (secret), {public} (send this one to whoever writes the study).")
+    secret = public.with_suffix(".key")
+    click.echo(f"Written: {path}, {secret} (secret), {public} (send this one to whoever writes the study).")
 
 
 @site.command()
@@ -77,7 +78,7 @@ def check(study_file: Path, site_file: Path) -> None:
         click.echo(f"\n{ready.fault}")
     refusals = foreseen(ready)
     for refusal in refusals:
-        click.echo(f"\nThe policy would refuse: {refusal.words}")
+        click.echo(f"\nThe policy would refuse: {refusal.rule}: {refusal.words}")
     if ready.block is None:
         raise DataError(f"the rows of '{own.name}' do not fit the contract: change them, or ask for another study")
     if refusals:
@@ -145,7 +146,7 @@ def run(
         raise interrupted("the ledger") from None
     if state.phase is not Phase.FINISHED:
         if refusal := opened.refused():
-            say(f"Why, for your eyes alone: {refusal.words}")
+            say(f"Why, for your eyes alone: {refusal.rule}: {refusal.words}")
         who, why = state.ended or (COORDINATOR, None)
         raise SiteError(f"the study ended without a result ('{who}': {why.words if why else state.phase.value})")
     show(opened.result(state), json_path)

@@ -24,14 +24,6 @@ from sumwise.errors import SiteError, UsageError
 IN_MEMORY = ":memory:"
 """The DuckDB database that is no file: for queries over files alone."""
 
-_BEFORE = (
-    "SET TRANSACTION READ ONLY",
-    # without "order by", rows come in the same order each time as long as nobody writes: the sums of one group of a
-    # mixed model follow the order of its rows, in their last bits
-    "SET LOCAL synchronize_seqscans = off",
-    "SET LOCAL max_parallel_workers_per_gather = 0",
-)
-
 
 def duckdb_source(name: str, database: str, query: str, folder: Path, *, decimal: bool) -> Source:
     """The rows of a DuckDB query.
@@ -71,8 +63,7 @@ def postgresql_source(name: str, uri: str, query: str, *, decimal: bool) -> Sour
     single = query.rstrip().rstrip(";") + "\n"  # a comment at its end does not reach what the driver writes behind it
     try:
         with dbapi.connect(uri) as connection, connection.cursor() as cursor:
-            for command in _BEFORE:
-                cursor.execute(command)
+            cursor.execute("SET TRANSACTION READ ONLY")
             # what gives no columns (COPY, DO, COMMIT) the driver would run as it is, and not as a query
             columns = cursor.adbc_execute_schema(single)
             if len(columns) == 0:

@@ -42,6 +42,11 @@ def unwatched(_message: Message, _size: int, _said: bool) -> None:
     """Nobody watches."""
 
 
+def file_name(name: str) -> str:
+    """A name as that of a file: never a path, nor a hidden file."""
+    return quote(name, safe=" ").replace(".", "%2E")
+
+
 class Mailbox:
     """The folder.  Raises SiteError for a file that is there and differs from what is to be written."""
 
@@ -50,7 +55,7 @@ class Mailbox:
 
     def path(self, sender: str, number: int) -> Path:
         """Where a sender's envelope lies."""
-        return self.folder / quote(sender, safe=" ") / f"{number:06d}.msg"
+        return self.folder / file_name(sender) / f"{number:06d}.msg"
 
     def read(self, sender: str, number: int) -> bytes | None:
         """An envelope, None while it is not there."""
@@ -66,8 +71,9 @@ class Mailbox:
             return
         if before is not None:
             raise SiteError(
-                f"{path} holds another message than '{sender}' would send now: the folder belongs to another run of "
-                f"the study, or somebody changed it. Nothing was overwritten; use an empty folder for a new run."
+                f"{path} holds another message than '{sender}' would send now: the folder belongs to another "
+                f"study or another run of this one, or somebody changed it. Nothing was overwritten; use an empty "
+                f"folder for a new run."
             )
         write_whole(path, envelope)
 
@@ -183,6 +189,8 @@ def coordinate(coordinator: Coordinator, mailbox: Mailbox, wait: Wait, watch: Wa
             sent, heard = state.sent, True
             try:
                 state, said = coordinator.hear(state, envelope)
+                if state.seen.get(site) != number:
+                    raise ProtocolError(f"a message of '{decode_signed(envelope).sender}' lies there")
             except ProtocolError as error:
                 raise _untrusted(mailbox.path(site, number), site, error) from error
             watch(decode_signed(envelope), len(envelope), False)

@@ -80,7 +80,10 @@ class Federation:
         part, more = ("server", []) if who == SERVER else ("client", [f"uid={client_name(who)}"])
         command = [sys.executable, "-m", f"nvflare.private.fed.app.{part}.{part}_train", "-m", str(self.kit(who))]
         command += ["-s", f"fed_{part}.json", "--set", "secure_train=true", *more, "org=study", "config_folder=config"]
-        _restrict_resources(self.kit(who))  # again: a kit may have been moved
+        if who == SERVER:
+            _restrict_resources(self.kit(who))  # again: a kit may have been moved
+        else:
+            _restrict(self.kit(who), at_server=False)  # again: a site's rules are its own, whoever made the kit
         (self.kit(who) / "transfer").mkdir(exist_ok=True)
         with open(self.log(who), "ab") as printed:
             self.running[who] = subprocess.Popen(

@@ -119,6 +119,10 @@ class SiteAgent:
 
     def _greeted(self, state: SiteState, message: Hello) -> tuple[SiteState, tuple[bytes, ...]]:
         self.terms.check_software("the coordinator", message.software)
+        if not state.answers:  # what the rows alone would make it refuse, it refuses before others have answered
+            refusal = self.policy(1, self.model.ask(state.model))
+            if refusal is not None:
+                return self._refuse(state, refusal.rule, refusal.threshold)
         return self._say(state, SiteReady, self.terms.software)
 
     def _asked(self, state: SiteState, message: Ask) -> tuple[SiteState, tuple[bytes, ...]]:

@@ -43,13 +43,14 @@ _SITE, _CENTRE = "site", "coordinator"
 
 TRANSITIONS = (
     Transition(_CENTRE, Phase.GATHERING, SiteReady, (Phase.GATHERING, Phase.ASKING), (Ask,)),
+    Transition(_CENTRE, Phase.GATHERING, Refuse, (Phase.ABORTED,), (Abort,)),
     Transition(_CENTRE, Phase.GATHERING, Abort, (Phase.ABORTED,), (Abort,)),
     Transition(
         _CENTRE, Phase.ASKING, Answer, (Phase.ASKING, Phase.FINISHED, Phase.ABORTED), (Total, Ask, Finish, Abort)
     ),
     Transition(_CENTRE, Phase.ASKING, Refuse, (Phase.ABORTED,), (Abort,)),
     Transition(_CENTRE, Phase.ASKING, Abort, (Phase.ABORTED,), (Abort,)),
-    Transition(_SITE, Phase.READY, Hello, (Phase.READY,), (SiteReady,)),
+    Transition(_SITE, Phase.READY, Hello, (Phase.READY, Phase.ABORTED), (SiteReady, Refuse)),
     Transition(_SITE, Phase.READY, Ask, (Phase.ANSWERED, Phase.ABORTED), (Answer, Refuse, Abort)),
     Transition(_SITE, Phase.READY, Finish, (Phase.FINISHED, Phase.ABORTED), (Abort,)),
     Transition(_SITE, Phase.READY, Abort, (Phase.ABORTED,), ()),

@@ -91,6 +91,7 @@ def _asked(study: Study) -> list[str]:
     return [
         *said,
         f"Quadrature nodes for the random intercept of each group: {how}.",
+        "A group belongs to one site: if one has rows at two sites, they count as two groups.",
         "The first question asks for counts and column sums. Each later one gives values for the model's parameters "
         "and asks for sums at these values.",
     ]

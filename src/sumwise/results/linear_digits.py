@@ -40,8 +40,8 @@ def digits(fit: LinearFit, data: Any, inputs: Inputs, samples: int, seed: int) -
             )
         if fit.input_errors is None:
             raise UsageError(
-                "this is the result of a study, which does not ask how far its inputs may be off: fit the rows of a "
-                "site, or give them here, digits(data)"
+                "this is the result of a study, which does not ask how far its inputs may be off; computed digits are "
+                "all right, as everywhere"
             )
         return _table(fit, fit.input_errors)
     formula, contract, sources = parse(fit.formula), Contract.from_dict(fit.contract), open_sites(data, fit.decimal)

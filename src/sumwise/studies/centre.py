@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.engines.folder import Mailbox, read_ledger
-from sumwise.engines.replay import totals_in_folder, totals_in_ledger
+from sumwise.engines.replay import totals_in_folder, totals_in_ledger, totals_published
 from sumwise.errors import SiteError, UsageError
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.messages import COORDINATOR
@@ -43,12 +43,15 @@ def published(study: Study, state: CoordinatorState) -> Fit:
 
 
 def replay(study_path: Path, where: Path) -> Fit:
-    """The result again, from the folder of messages or from a site's ledger; no data and no key are needed.
+    """The result again, from the folder of messages (that of the coordinator's may stand alone in it) or from a site's
+    ledger; no data and no key are needed.
 
     Raises SiteError and ProtocolError for a record that is not finished, or was changed.
     """
     study, _ = read_study(study_path)
-    if where.is_dir():
+    if where.is_dir() and {path.name for path in where.iterdir() if path.is_dir()} == {COORDINATOR}:
+        totals = totals_published(study.terms(), Mailbox(where))
+    elif where.is_dir():
         nobody = _coordinator(study, Ed25519PrivateKey.generate())
         totals = totals_in_folder(nobody, Mailbox(where))
     elif where.is_file():

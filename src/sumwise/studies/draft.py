@@ -62,6 +62,8 @@ def draft(
         if column["kind"] != "number" or not low <= high:
             raise UsageError(f"range of '{name}': no {column['kind']} lies from {low:g} to {high:g}")
         column |= {"low": float(low), "high": float(high)}
+    if expires < date.today():
+        raise UsageError(f"expires: {expires} is past; name the last day on which sites are to answer")
     linear = options.family == "gaussian"
     return Study(
         id=id,

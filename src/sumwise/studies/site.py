@@ -13,7 +13,6 @@ from sumwise.engines.local import LocalEngine
 from sumwise.errors import DataError, SiteError, SumwiseError, UsageError
 from sumwise.fitting.method import Here
 from sumwise.protocol import requests
-from sumwise.protocol.codec import digest
 from sumwise.protocol.policy import Refusal
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Phase
@@ -124,7 +123,8 @@ def open_site(site_path: Path, study_path: Path, folder: Path | None = None) -> 
         )
     request = requests.encode(ready.guard.request)
     if not book.holds(request):
-        book.append("request", request, f"study '{study.id}' asks about data version {digest(request).hex()[:12]}")
+        version = ready.guard.request.data.hex()[:12]
+        book.append("request", request, f"study '{study.id}' asks about data version {version}")
     agent = SiteAgent(
         study.terms(),
         site.name,

@@ -10,6 +10,7 @@ from typing import Any
 
 import tomli_w
 
+from sumwise.engines.folder import file_name
 from sumwise.errors import UsageError
 from sumwise.protocol.fields import NAME
 from sumwise.protocol.keys import SiteKeys
@@ -112,9 +113,10 @@ def new_site(name: str, folder: Path, messages: str, data: Mapping[str, Any]) ->
     """
     if not NAME.holds(name) or name == COORDINATOR:
         raise UsageError(f"{name!r:.80} names no site: {NAME.meaning}, not '{COORDINATOR}', belongs there")
-    path, public = folder / "site.toml", folder / f"{name}.pub"
-    values = {"name": name, "key": f"{name}.key", "ledger": f"{name}.ledger", "folder": messages, "data": dict(data)}
-    write_new(path, _HEAD.format(name=name) + tomli_w.dumps({**values, "units": {}, "policy": {}}), "the site file")
-    seed = new_secret(folder / f"{name}.key")
+    stem = file_name(name)
+    path, public = folder / "site.toml", folder / f"{stem}.pub"
+    values = {"name": name, "key": f"{stem}.key", "ledger": f"{stem}.ledger", "folder": messages, "data": dict(data)}
+    write_new(path, _HEAD.format(name=stem) + tomli_w.dumps({**values, "units": {}, "policy": {}}), "the site file")
+    seed = new_secret(folder / f"{stem}.key")
     write_new(public, SiteKeys.from_seed(seed).public.hex() + "\n", "the public key")
     return path, public

@@ -142,6 +142,29 @@ def test_a_replay_needs_no_data_and_no_key(where: str, copy: People) -> None:
     assert same(sumwise.Fit.from_json(target), sumwise.Fit.from_json(copy.where / "fit.json"))
 
 
+def test_the_coordinators_messages_alone_can_be_published(copy: People) -> None:
+    for name in NAMES:
+        shutil.rmtree(copy.where / "messages" / name)
+    target = copy.where / "again.json"
+    copy.does("study", "replay", str(copy.where / "study.toml"), str(copy.where / "messages"), "--json", str(target))
+    assert same(sumwise.Fit.from_json(target), sumwise.Fit.from_json(copy.where / "fit.json"))
+
+
+def test_a_record_that_was_changed_is_not_replayed(copy: People) -> None:
+    folder = copy.where / "messages"
+    (folder / "north" / "000004.msg").write_bytes((folder / "south" / "000004.msg").read_bytes())
+    code, _, err = copy.types("study", "replay", str(copy.where / "study.toml"), str(folder))
+    assert code == FAULT
+    assert "000004.msg" in err
+    (folder / "coordinator" / "000016.msg").unlink()
+    shutil.rmtree(folder / "north")
+    shutil.rmtree(folder / "middle")
+    shutil.rmtree(folder / "south")
+    code, _, err = copy.types("study", "replay", str(copy.where / "study.toml"), str(folder))
+    assert code == FAULT
+    assert "is not finished here: 7 rounds are closed" in err
+
+
 def test_the_ledger_shows_what_left_and_that_nobody_changed_it(copy: People) -> None:
     code, out, _ = copy.at("north", "ledger")
     assert code == 0
@@ -211,6 +234,7 @@ def test_a_refusal_tells_others_the_rule_and_its_steward_the_figure(tmp_path: Pa
     for name in NAMES:
         people.at(name, "approve", "--yes")
     code, _, err = people.goes_on()
+    assert not list((tmp_path / "messages" / "south").glob("000002.msg"))  # it refuses before others have answered
     assert code == FAULT
     assert "ended without a result at 'north': minimum-rows: fewer than 1000 rows" in err
     assert "783" not in err

@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_trusted_is_named_and_can_be_sent_again(
 
 def test_a_folder_of_another_run_is_not_overwritten(tmp_path: Path) -> None:
     write_whole(Mailbox(tmp_path / "shared").path(COORDINATOR, 1), b"something else")
-    with pytest.raises(SiteError, match=r"another run of the study.*Nothing was overwritten"):
+    with pytest.raises(SiteError, match=r"another run of this one.*Nothing was overwritten"):
         coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pandas as pd
 import pytest
 
@@ -63,3 +65,9 @@ def test_what_a_study_cannot_fit_is_refused(formula: str, options: dict, message
 def test_an_example_without_levels_is_refused() -> None:
     with pytest.raises(DataError, match="only the level 'a'"):
         study("y ~ g", ROWS.assign(g="a"))
+
+
+def test_a_last_day_that_is_past_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.studies.hospitals.LAST_DAY", date(2020, 2, 29))
+    with pytest.raises(UsageError, match="expires: 2020-02-29 is past"):
+        study("y ~ x", ROWS)

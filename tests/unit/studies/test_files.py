@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sumwise.engines.folder import Mailbox
 from sumwise.errors import UsageError
 from sumwise.protocol.keys import SiteKeys
 from sumwise.protocol.policy import Policy
@@ -58,6 +59,17 @@ def test_a_new_site_reads_back(tmp_path: Path) -> None:
     assert site.folder == tmp_path / "../messages"
     assert site.keys().public.hex() == public.read_text().strip()
     assert site.keys().public == SiteKeys.from_seed(read_secret(tmp_path / "north.key")).public
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "../up", ".hidden", "Süd 1"])
+def test_names_of_files_are_no_paths(name: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    path, public = new_site(name, home, "messages", {"csv": "rows.csv"})
+    assert read_site(path).name == name
+    assert {file.parent for file in home.rglob("*")} == {home}
+    assert public.parent == home
+    assert Mailbox(home).path(name, 1).parent.parent == home
+    assert not [file for file in tmp_path.iterdir() if file != home]
 
 
 @pytest.mark.parametrize("name", ["", "coordinator", " north", "x" * 65, "no\nrth"])
