@@ -1,0 +1,1 @@
+"""Whoever adds: this process, a folder of messages, a network."""

@@ -1,0 +1,1 @@
+"""Questions, answers and steps of each kind of model; pure."""

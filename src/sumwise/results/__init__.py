@@ -1,0 +1,1 @@
+"""What a fit answers, and how it prints."""

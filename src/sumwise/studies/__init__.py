@@ -1,0 +1,1 @@
+"""A study on a real machine: writing one, a site's files, data, approvals and policy, the coordinator, the result."""
