@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sumwise.data import Contract, DesignBlock, Formula, build, parse
+from sumwise.data.roles import used_columns
 from sumwise.data.source import Source
+from sumwise.data.terms import column_names, expand
+from sumwise.data.weights import parse_weights
 from sumwise.errors import UsageError
 from sumwise.fitting.choose import choose
 from sumwise.fitting.method import Method
@@ -37,6 +40,7 @@ def plan(study: Study) -> Plan:
     method = choose(formula, study.family)
     method.check(formula, options)
     contract = _contract(study.contract)
+    _check_follows(formula, contract)
     return Plan(formula, options, contract, method, method.model(formula, options, contract.names))
 
 
@@ -47,3 +51,26 @@ def _contract(values: Any) -> Contract:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"the contract of the study cannot be used: {what}") from error
+
+
+def _check_follows(formula: Formula, contract: Contract) -> None:
+    """What is asked must be what the formula says, under the names that a steward reads.
+
+    Raises UsageError for a contract with other columns of data, of the design, or constants than the formula has.
+    """
+    used = list(used_columns(formula, parse_weights(contract.weights)))
+    found = [rule.name for rule in contract.columns]
+    if sorted(used) != sorted(found):
+        raise UsageError(f"the formula and weights of the study use the columns {used}, its contract lists {found}")
+    levels = contract.levels(formula)
+    products = expand(formula.fixed, tuple(bool(of_atom) for of_atom in levels))
+    names = column_names(products, [atom.text for atom in formula.atoms], levels)
+    if contract.products != products or contract.names != names:
+        raise UsageError(
+            f"the formula of the study makes the columns {names}, its contract other ones: {contract.names}"
+        )
+    if len(contract.learned) != len(formula.learned()):
+        raise UsageError(
+            f"the formula of the study has {len(formula.learned())} terms with constants, its contract constants for "
+            f"{len(contract.learned)}"
+        )

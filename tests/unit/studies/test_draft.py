@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -71,3 +72,24 @@ def test_a_last_day_that_is_past_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("tests.unit.studies.hospitals.LAST_DAY", date(2020, 2, 29))
     with pytest.raises(UsageError, match="expires: 2020-02-29 is past"):
         study("y ~ x", ROWS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"products": []}, "its contract other ones"),
+        ({"names": ["(Intercept)", "gb", "x"]}, "its contract other ones"),
+        (
+            {"products": [[], [{"atom": 0, "reduced": False}], [{"atom": 0, "reduced": False}]]},
+            "its contract other ones",
+        ),
+        ({"columns": [{"name": "y", "kind": "number"}, {"name": "x", "kind": "number"}]}, "its contract lists"),
+        ({"learned": [{"centre": 0.0}]}, "cannot be used"),
+        ({"products": [[{"atom": 9, "reduced": False}]]}, "its contract other ones"),
+    ],
+)
+def test_a_contract_that_does_not_follow_from_the_formula_is_refused(change: dict, message: str) -> None:
+    """Otherwise a site would be asked about other columns than the names say that its steward has read."""
+    made = study("y ~ x + g", ROWS)
+    with pytest.raises(UsageError, match=message):
+        plan(replace(made, contract={**made.contract, **change}))
