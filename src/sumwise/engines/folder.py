@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +23,17 @@ from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol import ledger
 from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Finish, Message, Total, decode_signed, kind_of
+from sumwise.protocol.messages import (
+    COORDINATOR,
+    MOST_BYTES,
+    Abort,
+    Answer,
+    Finish,
+    Message,
+    Total,
+    decode_signed,
+    kind_of,
+)
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Phase
 
@@ -58,11 +69,17 @@ class Mailbox:
         return self.folder / file_name(sender) / f"{number:06d}.msg"
 
     def read(self, sender: str, number: int) -> bytes | None:
-        """An envelope, None while it is not there."""
+        """An envelope, None while it is not there.  Raises SiteError for what no message can be, before it is read."""
+        path = self.path(sender, number)
         try:
-            return self.path(sender, number).read_bytes()
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+                raise SiteError(f"{path} is no message: it is no file, or longer than {MOST_BYTES} bytes; remove it")
+            return path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise SiteError(f"{path} cannot be read: {error.strerror}") from error
 
     def post(self, sender: str, number: int, envelope: bytes) -> None:
         """Write an envelope.  One that is there already must be the same: then a restart says what was said before."""
@@ -75,7 +92,12 @@ class Mailbox:
                 f"study or another run of this one, or somebody changed it. Nothing was overwritten; use an empty "
                 f"folder for a new run."
             )
-        write_whole(path, envelope)
+        try:
+            write_whole(path, envelope)
+        except OSError as error:
+            raise SiteError(
+                f"{path} cannot be written ({error.strerror}); nothing is lost: make room or rights, and run again"
+            ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve, write_whole
 from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol.coordinator import CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, Total, decode_signed
+from sumwise.protocol.messages import COORDINATOR, MOST_BYTES, Total, decode_signed
 from sumwise.protocol.states import Phase
 from tests.unit.protocol.studies import Study, herds, study
 
@@ -132,6 +133,41 @@ def test_a_file_that_cannot_be_trusted_is_named_and_can_be_sent_again(
     with pytest.raises(SiteError, match="Nothing of it was used, and the study stands; ask 'site 2' to send this file"):
         coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
     path.write_bytes(good)
+    assert go_on(tmp_path).totals == expected.totals
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a long file"])
+def test_what_no_message_can_be_is_named_and_not_read(what: str, tmp_path: Path) -> None:
+    ready(tmp_path)
+    path = Mailbox(tmp_path / "shared").path("site 2", 2)
+    if what == "a folder":
+        path.mkdir()
+    elif what == "a pipe":
+        os.mkfifo(path)  # whoever reads it waits for ever
+    else:
+        path.touch()
+        os.truncate(path, MOST_BYTES + 1)
+    with pytest.raises(SiteError, match=r"site 2/000002.msg is no message"):
+        coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
+
+
+def test_a_full_disk_under_the_messages_is_named_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: CoordinatorState
+) -> None:
+    ready(tmp_path)
+
+    def full(_source: object, _target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sumwise.engines.folder.os.replace", full)
+        with pytest.raises(SiteError, match=r"000002.msg cannot be written \(No space left on device\)"):
+            serve(
+                fresh().agents["site 2"],
+                Mailbox(tmp_path / "shared"),
+                LedgerFile(tmp_path / "site 2.ledger"),
+                never,
+            )
     assert go_on(tmp_path).totals == expected.totals
 
 
