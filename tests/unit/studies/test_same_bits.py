@@ -76,3 +76,33 @@ def test_a_study_gives_the_bits_of_the_pooled_fit(
         assert len(found.rounds) == len(pooled.rounds)
         assert same(replay(study.study_path, study.messages), pooled)
         assert same(replay(study.study_path, study.ledger("site-01")), pooled)
+
+
+@pytest.mark.parametrize(
+    "options", [{"decimal": True}, {"decimal": False, "secure_sum": True}], ids=["decimal", "masked"]
+)
+def test_weights_interactions_an_offset_and_missing_values(options: dict[str, Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    n = 200
+    table = pd.DataFrame(
+        {
+            "y": rng.normal(size=n).round(2),
+            "dose": rng.uniform(0, 9, n).round(1),
+            "ward": rng.choice(["a", "b", "c"], n),
+            "base": rng.normal(size=n).round(3),
+            "animals": rng.integers(0, 5, n),
+        }
+    )
+    table.loc[rng.choice(n, 9, replace=False), "dose"] = np.nan
+    formula = "y ~ log(dose + 1) * ward + I(dose^2) + offset(base)"
+    study = federation(tmp_path, formula, dealt(table, 3), weights="animals", missing="drop", **options)
+    pooled = sumwise.fit(formula, table, weights="animals", missing="drop", decimal=options["decimal"])
+    found = study.fit()
+    assert same(found, pooled)
+    assert isinstance(found, sumwise.LinearFit)
+    assert isinstance(pooled, sumwise.LinearFit)
+    assert (found.ignored, found.log_weights, found.r2) == (pooled.ignored, pooled.log_weights, pooled.r2)
+    assert "does not ask how far they are off" in " ".join(found.summary().split())
+    assert same(sumwise.Fit.from_json(found.to_json()), found)
+    with pytest.raises(sumwise.UsageError, match="result of a study"):
+        found.digits()
