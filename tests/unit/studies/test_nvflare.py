@@ -19,7 +19,9 @@ from tests.unit.studies.test_same_bits import CASES, same, table_of
 # NVFLARE warns of what it does itself, in threads of its own
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-OF_THREE = [(*case[:3], masked) for case in CASES if case[3] == 3 for masked in (False, True)]
+MASKED = {"cbpp": False, "contraception": True, "toenail": False, "Longley": True}
+"""Plain and masked sums take turns: one of each model is enough here."""
+OF_THREE = [(*case[:3], MASKED[case[0]]) for case in CASES if case[3] == 3 and case[0] in MASKED]
 SITES = ("site-00", "site-01", "site-02")
 
 
@@ -34,8 +36,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
         made.stop()
 
 
-# plain and masked sums take turns: one of each model is enough here
-@pytest.mark.parametrize(("name", "formula", "by", "masked"), OF_THREE[::3], ids=lambda v: str(v)[:14])
+@pytest.mark.parametrize(("name", "formula", "by", "masked"), OF_THREE, ids=lambda v: str(v)[:14])
 def test_a_study_over_a_network_gives_the_bits_of_the_pooled_fit(
     network: Federation, name: str, formula: str, by: str | None, masked: bool, tmp_path: Path
 ) -> None:
