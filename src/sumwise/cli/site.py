@@ -71,6 +71,7 @@ def init(
 def check(study_file: Path, site_file: Path) -> None:
     """Compare the rows here with the contract of a study, and with the disclosure policy; nothing leaves."""
     own, (study, _) = read_site(site_file), read_study(study_file, date.today())
+    approval.check_belongs(own, own.keys(), study)
     ready = prepare(own, study, LedgerFile(own.ledger))
     rows = [[f.column, f.agreed, f.here, "DIFFERENT" if f.wrong else "ok"] for f in ready.findings]
     click.echo("\n".join(align([["column", "agreed", "here", ""], *rows], left=(0, 1, 2, 3), gap="  ")))
@@ -80,10 +81,14 @@ def check(study_file: Path, site_file: Path) -> None:
     for refusal in refusals:
         click.echo(f"\nThe policy would refuse: {refusal.rule}: {refusal.words}")
     if ready.block is None:
-        raise DataError(f"the rows of '{own.name}' do not fit the contract: change them, or ask for another study")
+        raise DataError(
+            f"the rows of '{own.name}' do not fit the contract: change the rows, or what {site_file} says of them "
+            f"([units], columns), or ask for another study"
+        )
     if refusals:
         raise DataError("the policy would refuse this study before it answers: nothing would leave")
-    click.echo(f"\n{len(ready.block.y)} rows fit the contract, and the policy has no objection to them.")
+    dropped = f" ({ready.block.dropped} more have missing values and are left out)" if ready.block.dropped else ""
+    click.echo(f"\n{len(ready.block.y)} rows fit the contract{dropped}, and the policy has no objection to them.")
 
 
 @site.command()
@@ -163,8 +168,11 @@ def _asked(message: Message, size: int) -> bool:
 def ledger(site_file: Path) -> None:
     """Show everything that ever left or came in, after checking that nobody changed it."""
     own = read_site(site_file)
-    entries = read_ledger(own.ledger).entries
+    found = read_ledger(own.ledger)
+    entries = found.entries
     rows = [[str(e.index), e.kind, e.summary, e.payload_hash.hex()[:16]] for e in entries]
     click.echo("\n".join(align([["", "kind", "what", "SHA-256"], *rows], left=(1, 2, 3), gap="  ")))
     click.echo(f"\n{len(entries)} entries, each with the hash of the one before it: unchanged.")
+    if found.torn:
+        click.echo(f"{found.torn} bytes at the end are of an entry that a crash left unfinished, or that was cut off.")
     click.echo(f"Head: {chain.head(entries).hex()} (keep it elsewhere: a ledger written anew has another).")

@@ -24,6 +24,7 @@ from sumwise.studies.centre import open_coordinator, published
 from sumwise.studies.centre import replay as replay_of
 from sumwise.studies.draft import draft
 from sumwise.studies.files import new_secret, read_secret, read_study, write_new
+from sumwise.studies.plan import plan
 
 
 @click.group()
@@ -119,7 +120,9 @@ def _public(text: str) -> bytes:
 @click.argument("study_file", type=FILE)
 def check(study_file: Path) -> None:
     """Say in plain words what each site is asked, and what leaves it."""
-    click.echo(in_words(read_study(study_file, date.today())[0]))
+    found = read_study(study_file, date.today())[0]
+    plan(found)  # a contract that does not follow from the formula would make the words untrue
+    click.echo(in_words(found))
 
 
 @study.command()

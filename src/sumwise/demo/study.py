@@ -6,6 +6,8 @@ messages, or through NVFLARE, alone.
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,7 +62,7 @@ def _command(*words: str) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    return f'"{word}"' if " " in word else word
+    return shlex.quote(re.sub("(://[^:@]+:)[^@]+@", r"\1...@", word))
 
 
 def run(folder: Path, engine: str, say: Say) -> None:

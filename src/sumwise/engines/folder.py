@@ -116,7 +116,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read_ledger(path: Path) -> ledger.Ledger:
     """A ledger as it stands on the disk; empty where there is none.  Raises ProtocolError for one that was changed."""
-    return ledger.parse(path.read_bytes() if path.exists() else b"")
+    try:
+        return ledger.parse(path.read_bytes() if path.exists() else b"")
+    except ProtocolError as error:
+        raise ProtocolError(f"{path}: {error}; it is no ledger, or was changed: restore it from a copy") from error
 
 
 class LedgerFile:

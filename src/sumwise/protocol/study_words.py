@@ -81,7 +81,8 @@ def _asked(study: Study) -> list[str]:
         if study.options.weights is not None:
             said.append(f"Rows are weighted by {study.options.weights}.")
         numbers = {
-            None: "Numbers of text files are taken as the exact decimals that stand there, others as stored.",
+            None: "Numbers of .dat and .txt files are taken as the exact decimals that stand there, others as the "
+            "nearest binary numbers of 64 bits.",
             True: "Numbers are taken as the exact decimals they are written in.",
             False: "Numbers are taken as the nearest binary numbers of 64 bits.",
         }

@@ -8,6 +8,7 @@ from sumwise.engines.folder import LedgerFile
 from sumwise.errors import UsageError
 from sumwise.protocol.keys import SiteKeys
 from sumwise.protocol.study import Study
+from sumwise.studies.plan import check_software, plan
 from sumwise.studies.site_file import SiteFile
 
 _SIGNED = b"SUMA"
@@ -15,9 +16,13 @@ _SIGNED = b"SUMA"
 
 
 def approve(site: SiteFile, study: Study, text: str, book: LedgerFile) -> None:
-    """Notes the study file as it stands, and the signature.  Raises UsageError where the site is not in the study."""
+    """Notes the study file as it stands, and the signature.  Raises UsageError where the site is not in the study,
+    and for a study that this version cannot run.
+    """
     keys = site.keys()
     check_belongs(site, keys, study)
+    check_software(study)
+    plan(study)
     if is_approved(study, keys, book):
         return
     book.append("study", text.encode(), f"study '{study.id}', {study.digest().hex()[:12]}")

@@ -15,13 +15,14 @@ from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study
 from sumwise.results.fit import Fit
 from sumwise.studies.files import read_secret, read_study
-from sumwise.studies.plan import plan
+from sumwise.studies.plan import check_software, plan
 from sumwise.studies.result import result
 
 
 def open_coordinator(study_path: Path, key_path: Path) -> Coordinator:
     """Raises UsageError for a study that cannot be used, and a key that is not the study's."""
     study, _ = read_study(study_path)
+    check_software(study)
     key = Ed25519PrivateKey.from_private_bytes(read_secret(key_path))
     if key.public_key().public_bytes_raw() != study.coordinator:
         raise UsageError(f"{key_path} is not the key of the coordinator of study '{study.id}'")

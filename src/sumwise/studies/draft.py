@@ -81,7 +81,7 @@ def draft(
         coordinator=coordinator,
         policy=policy,
         secure_sum=secure_sum,
-        most_rounds=most_rounds or MOST_ROUNDS[options.family],
+        most_rounds=MOST_ROUNDS[options.family] if most_rounds is None else most_rounds,
         expires=expires,
         results_to=tuple(results_to),
         software=__version__,

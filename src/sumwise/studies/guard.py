@@ -29,7 +29,7 @@ from sumwise.protocol.ledger import Entry
 from sumwise.protocol.messages import Answer, decode_signed
 from sumwise.protocol.policy import Policy, Refusal, check, stricter
 from sumwise.protocol.study import Study, from_toml
-from sumwise.studies.plan import plan
+from sumwise.studies.plan import planned_before
 
 Ints = NDArray[np.int64]
 
@@ -77,20 +77,20 @@ def guard_for(
     entries: Sequence[Entry],
     version: bytes,
     places: Ints,
+    reopen: Callable[[bool | None], Source],
 ) -> Guard:
     """The guard of a study at a site.
 
     policy: the site's own; the study's applies as well.   block: the site's rows in the study's columns; site: who
     answers with them (models.linear.Site or models.glmm_site.Site); entries: of the ledger; version, places (n,): as
-    data_version and row_places give them for the site's data opened with decimal=False, whatever the study says:
-    exact decimals make another version of the same rows, with which nothing earlier would be compared.
+    data_version and row_places give them; reopen: the rows with another choice of decimals, for earlier studies.
 
     Raises ProtocolError for entries that cannot be read, SiteError for a ledger that does not tell what was asked.
     """
     request = requests.request_of(study, version, facts.row_set(places[block.kept[_taking_part(study, block)]]))
     earlier = earlier_requests(entries, study.digest())
     design, judge, first = (_linear if study.family == "gaussian" else _mixed)(block, site)
-    joint = _joint_leverage(study, source, block, entries, request, earlier, len(places))
+    joint = _joint_leverage(study, source, block, entries, request, earlier, len(places), reopen)
     return Guard(stricter(policy, study.policy), design, request, earlier, joint, judge, first)
 
 
@@ -167,6 +167,7 @@ def _joint_leverage(
     request: Request,
     earlier: Iterable[Request],
     n: int,
+    reopen: Callable[[bool | None], Source],
 ) -> float:
     """Over the n rows of the table, in the columns of this and all other models that were asked of this data version;
     nan where there is no other, or one of them cannot be built again.
@@ -178,9 +179,9 @@ def _joint_leverage(
         texts = _studies(entries, set(others.values()))
         models = [_columns(study, block)]
         for other in (texts[digest] for digest in others.values()):
-            if other.options.decimal != study.options.decimal and study.family == other.family == "gaussian":
-                return math.nan  # the source was opened for this study: the other's decimals are not to be had
-            models.append(_columns(other, plan(other).block(source)))
+            alike = other.options.decimal == study.options.decimal
+            rows = source if alike else reopen(other.options.decimal)
+            models.append(_columns(other, planned_before(other).block(rows)))
         return facts.joint_leverage(models, n)
     except (SumwiseError, LookupError, ArithmeticError):
         return math.nan

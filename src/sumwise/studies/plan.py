@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sumwise import __version__
 from sumwise.data import Contract, DesignBlock, Formula, build, parse
 from sumwise.data.roles import used_columns
 from sumwise.data.source import Source
@@ -34,13 +35,30 @@ class Plan:
 
 
 def plan(study: Study) -> Plan:
-    """Raises UsageError for a formula, an option or a contract that this version cannot use."""
+    """Raises UsageError for a formula, an option or a contract that this version cannot use, and for a contract that
+    does not follow from the formula.
+    """
+    found = planned_before(study)
+    _check_follows(found.formula, found.contract)
+    return found
+
+
+def check_software(study: Study) -> None:
+    """Raises UsageError where the study asks for another version of Sumwise than this one."""
+    if study.software != __version__:
+        raise UsageError(
+            f"study '{study.id}' asks for Sumwise {study.software}, and this is {__version__}: other versions may give "
+            f"other bits; install that one: pip install sumwise=={study.software}"
+        )
+
+
+def planned_before(study: Study) -> Plan:
+    """Of a study that was approved, perhaps under another version: its contract says what was asked."""
     options = Options(study.family, **study.options.given())
     formula = parse(study.formula)
     method = choose(formula, study.family)
     method.check(formula, options)
     contract = _contract(study.contract)
-    _check_follows(formula, contract)
     return Plan(formula, options, contract, method, method.model(formula, options, contract.names))
 
 

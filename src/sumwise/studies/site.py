@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sumwise.data import DesignBlock, open_site_data, version_and_places
+from sumwise.data.source import Source
 from sumwise.engines.folder import LedgerFile, Mailbox
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import DataError, SiteError, SumwiseError, UsageError
@@ -22,7 +23,7 @@ from sumwise.studies.approval import check_belongs, is_approved
 from sumwise.studies.check import Finding, compare
 from sumwise.studies.files import read_study
 from sumwise.studies.guard import Guard, guard_for
-from sumwise.studies.plan import Plan, plan
+from sumwise.studies.plan import Plan, check_software, plan
 from sumwise.studies.result import result
 from sumwise.studies.site_file import SiteFile, policy_of, read_site
 
@@ -82,8 +83,13 @@ def prepare(site: SiteFile, study: Study, book: LedgerFile) -> Prepared:
 
     Raises UsageError, SiteError and DataError for data that cannot be read at all.
     """
+    check_software(study)
     planned = plan(study)
-    source = open_site_data(site.name, site.data, site.where, planned.options.decimal)
+
+    def opened(decimal: bool | None) -> Source:
+        return open_site_data(site.name, site.data, site.where, decimal)
+
+    source = opened(planned.options.decimal)
     findings, fault = compare(study, source, site.units, site.columns), ""
     block = guard = answering = None
     if not any(finding.wrong for finding in findings):
@@ -94,7 +100,9 @@ def prepare(site: SiteFile, study: Study, book: LedgerFile) -> Prepared:
         else:
             answering = planned.method.site(block)
             policy = policy_of(site, study.policy)
-            guard = guard_for(study, policy, source, block, answering, book.entries, *version_and_places(source))
+            guard = guard_for(
+                study, policy, source, block, answering, book.entries, *version_and_places(source), opened
+            )
     return Prepared(site, study, planned, findings, block, fault, guard, answering)
 
 

@@ -274,6 +274,24 @@ def test_data_that_change_between_rounds_end_the_study(tmp_path: Path) -> None:
     assert "ended without a result at 'north': the data changed between rounds" in err
 
 
+def test_another_version_of_the_software_is_refused_everywhere(tmp_path: Path) -> None:
+    """It may give other bits."""
+    people = written(tmp_path)
+    text = (tmp_path / "study.toml").read_text()
+    (tmp_path / "study.toml").write_text(text.replace(f'software = "{sumwise.__version__}"', 'software = "9.9"'))
+    for code, _, err in (people.at("north", "check"), people.at("north", "approve", "--yes"), people.coordinates()):
+        assert code == FAULT
+        assert f"asks for Sumwise 9.9, and this is {sumwise.__version__}" in err
+
+
+def test_an_unfinished_entry_at_the_end_of_a_ledger_is_told(copy: People) -> None:
+    path = copy.where / "north" / "north.ledger"
+    path.write_bytes(path.read_bytes()[:-9])
+    code, out, _ = copy.at("north", "ledger")
+    assert code == 0
+    assert "bytes at the end are of an entry that a crash left unfinished, or that was cut off" in out
+
+
 def test_the_key_of_somebody_else_is_refused(tmp_path: Path) -> None:
     people = written(tmp_path)
     shutil.copy(tmp_path / "south" / "south.key", tmp_path / "north" / "north.key")
@@ -315,6 +333,7 @@ def test_a_wrong_command_says_what_belongs_there(words: tuple[str, ...], message
         (("--policy", "min_rows=few"), "a number belongs there"),
         (("--policy", "min_sites=4"), "policy.min_sites asks for at least 4"),
         (("--most-rounds", "31"), "policy.max_rounds asks for 30 or fewer"),
+        (("--most-rounds", "0"), "most_rounds: it is 0"),
         (("--id", "Two Words"), "id: it is 'Two Words'"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sumwise.data import data_version, open_sites, row_places
+from sumwise.data import Source, data_version, open_sites, row_places
 from sumwise.fitting.options import Options
 from sumwise.loop import Model
 from sumwise.protocol import ledger, payloads, requests
@@ -73,7 +73,11 @@ class Hospital:
         site = ready.method.site(block)
         alike = open_sites({self.name: self.table}, decimal=False)[self.name]
         version, places = data_version(alike), row_places(alike)
-        return guard_for(study, self.policy, source, block, site, self.entries, version, places), site
+
+        def reopen(decimal: bool | None) -> Source:
+            return open_sites({self.name: self.table}, decimal)[self.name]
+
+        return guard_for(study, self.policy, source, block, site, self.entries, version, places, reopen), site
 
     def agent(self, study: Study, expects: Model | None = None) -> SiteAgent:
         """Who answers an approved study.  expects: in place of the study's own model."""

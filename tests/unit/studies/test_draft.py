@@ -10,7 +10,7 @@ import pytest
 
 from sumwise.errors import DataError, UsageError
 from sumwise.protocol.study import from_toml, to_toml
-from sumwise.studies.plan import plan
+from sumwise.studies.plan import plan, planned_before
 from tests.unit.studies.hospitals import study
 
 ROWS = pd.DataFrame({"y": [1.0, 2, 4, 3], "x": [0.5, 1, 2, 3], "g": ["a", "b"] * 2, "k": [0, 1, 1, 0]})
@@ -93,3 +93,10 @@ def test_a_contract_that_does_not_follow_from_the_formula_is_refused(change: dic
     made = study("y ~ x + g", ROWS)
     with pytest.raises(UsageError, match=message):
         plan(replace(made, contract={**made.contract, **change}))
+
+
+def test_what_was_asked_before_is_what_the_contract_says() -> None:
+    """A later version may read a formula otherwise; the ledger's studies are compared by what was asked."""
+    made = study("y ~ x + g", ROWS)
+    names = ["(Intercept)", "gb", "x"]
+    assert planned_before(replace(made, contract={**made.contract, "names": names})).contract.names == tuple(names)

@@ -232,13 +232,13 @@ def test_all_earlier_models_are_taken_together():
         assert (guard.joint_leverage > 0.999) == is_row
 
 
-@pytest.mark.parametrize("how", ["no study", "another format", "no such column", "decimals"])
+@pytest.mark.parametrize("how", ["no study", "another format", "no such column"])
 def test_an_earlier_model_that_cannot_be_built_again_is_refused(how):
     sites = hospitals(Policy())
     run(LINEAR, sites)
     hospital = sites["A"]
     of, of_request, *answers = hospital.entries
-    asked = study("y ~ x1", list(TABLES.values()), **({"decimal": True} if how == "decimals" else {}))
+    asked = study("y ~ x1", list(TABLES.values()))
     if how == "no such column":  # the data version says otherwise, but nobody relies on it
         hospital.table = hospital.table.drop(columns="x2")
         forged = replace(requests.decode(of_request.payload), data=hospital.guard(asked)[0].request.data)
@@ -248,3 +248,12 @@ def test_an_earlier_model_that_cannot_be_built_again_is_refused(how):
     guard, _ = hospital.guard(asked)
     assert math.isnan(guard.joint_leverage)
     assert [refusal.rule for refusal in guard.before(1)] == ["differencing-models"]
+
+
+def test_an_earlier_model_with_other_decimals_is_built_from_the_rows_as_it_had_them():
+    sites = hospitals(Policy())
+    run(LINEAR, sites)
+    for decimal in (True, False):
+        guard, _ = sites["A"].guard(study("y ~ x1", list(TABLES.values()), decimal=decimal))
+        assert 0 < guard.joint_leverage < 0.5
+        assert guard.before(1) == ()
