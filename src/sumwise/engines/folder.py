@@ -208,8 +208,10 @@ def coordinate(coordinator: Coordinator, mailbox: Mailbox, wait: Wait, watch: Wa
         heard = False
         for site in coordinator.terms.sites:
             number = state.seen.get(site, 0) + 1
+            if site not in coordinator.missing(state):
+                continue  # whatever else it has said belongs to a later round
             envelope = mailbox.read(site, number)
-            if envelope is None or state.phase in ENDED:
+            if envelope is None:
                 continue
             sent, heard = state.sent, True
             try:

@@ -156,8 +156,11 @@ def test_a_record_that_was_changed_is_not_replayed(copy: People) -> None:
     code, _, err = copy.types("study", "replay", str(copy.where / "study.toml"), str(folder))
     assert code == FAULT
     assert "000004.msg" in err
-    (folder / "coordinator" / "000016.msg").unlink()
     shutil.rmtree(folder / "north")
+    code, _, err = copy.types("study", "replay", str(copy.where / "study.toml"), str(folder))
+    assert code == WAITING
+    assert "no answer from 'north'" in err
+    (folder / "coordinator" / "000016.msg").unlink()
     shutil.rmtree(folder / "middle")
     shutil.rmtree(folder / "south")
     code, _, err = copy.types("study", "replay", str(copy.where / "study.toml"), str(folder))
