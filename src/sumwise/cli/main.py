@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 import sumwise
-from sumwise.cli.options import model_options
-from sumwise.cli.output import check_writable, show
+from sumwise.cli.options import ENGINE, FOLDER, model_options
+from sumwise.cli.output import json_option, show
 from sumwise.errors import NothingNewError, SumwiseError, UsageError
 
 _EXAMPLES = """\b
@@ -76,7 +76,7 @@ def main() -> None:
 @model_options
 @click.option("--pool", is_flag=True, help="Read all files as one table, instead of one site a file.")
 @click.option("--threads", type=int, help="Threads at most; the result does not depend on it.")
-@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
+@json_option("Write the whole fit to this file.")
 def fit(
     formula: str,
     data: tuple[str, ...],
@@ -92,8 +92,6 @@ def fit(
     """Fit FORMULA to DATA: CSV, Parquet or text files.  Several files are several sites, each named after its
     file.
     """
-    if json_path is not None:
-        check_writable(json_path)
     result = sumwise.fit(
         formula,
         list(data) if pool else _sites(data),
@@ -122,13 +120,13 @@ def _sites(paths: tuple[str, ...]) -> str | dict[str, str]:
 @main.command()
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     default=Path("sumwise-demo"),
     show_default=True,
     help="Where to write its files.",
 )
 @click.option("--federated", is_flag=True, help="Three hospitals that keep their rows, instead.")
-@click.option("--engine", type=click.Choice(["folder", "nvflare"]), default="folder", show_default=True)
+@ENGINE
 def demo(folder: Path, federated: bool, engine: str) -> None:
     """The main job on real data: 15 herds with a file each, then a simulation over two sites.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +40,7 @@ def run_server(kits: Path, study: Study, study_file: Path, key: Path, folder: Pa
     def tell(message: Message, size: int) -> None:
         watcher.watch(message, size, message.sender == COORDINATOR)
 
-    with _started(federation, SERVER):
+    with federation.up(SERVER):
         run_job(federation, place, tell, seconds)
 
 
@@ -58,7 +56,7 @@ def run_site(kit: Path, opened: OpenSite, study_file: Path, site_file: Path, wat
     paths = (site_file.resolve(), study_file.resolve(), opened.mailbox.folder.resolve())
     federation.serves(name, "sumwise.studies.site:open_site", *paths)
     known = 0
-    with _started(federation, name):
+    with federation.up(name):
         while True:
             entries = read_ledger(opened.book.path).entries
             for entry in entries[known:]:
@@ -76,7 +74,7 @@ def run_site(kit: Path, opened: OpenSite, study_file: Path, site_file: Path, wat
                 raise SiteError(
                     f"the client of '{name}' ended; {federation.log(name)} says why. Nothing is lost; run again"
                 )
-            if not watcher.wait(("coordinator",)):
+            if not watcher.wait((COORDINATOR,)):
                 raise NothingNewError("the coordinator has said nothing new; run again when it has")
 
 
@@ -96,12 +94,3 @@ def _wait_for_the_job(kit: Path) -> None:
     until = time.monotonic() + LAST_WORDS
     while len(family(kit)) > 1 and time.monotonic() < until:
         time.sleep(0.2)
-
-
-@contextmanager
-def _started(federation: Federation, who: str) -> Iterator[None]:
-    federation.start(who)
-    try:
-        yield
-    finally:
-        federation.stop()

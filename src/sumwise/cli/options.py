@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
-
+WAIT = click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
 ENGINE = click.option(
     "--engine",
     type=click.Choice(["folder", "nvflare"]),
@@ -91,16 +91,12 @@ def ranges(values: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     """age=15:49 as numbers."""
     found = {}
     for name, text in pairs(values, "--range").items():
-        low, colon, high = text.partition(":")
+        low, _, high = text.partition(":")
         try:
-            found[name] = (float(low), float(high)) if colon else _no_range(name, text)
+            found[name] = (float(low), float(high))
         except ValueError:
-            _no_range(name, text)
+            raise UsageError(f"--range {name}={text}: write two numbers, as in {name}=15:49") from None
     return found
-
-
-def _no_range(name: str, text: str) -> tuple[float, float]:
-    raise UsageError(f"--range {name}={text}: write two numbers, as in {name}=15:49")
 
 
 def thresholds(values: tuple[str, ...], defaults: Mapping[str, float | bool]) -> dict[str, float | bool]:

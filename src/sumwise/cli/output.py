@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,6 +12,19 @@ from sumwise.errors import UsageError
 
 if TYPE_CHECKING:
     from sumwise.results.fit import Fit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(help: str) -> Callable[[F], F]:  # noqa: A002  (its name in click)
+    """--json FILE, refused before anything else is done where it cannot be written."""
+    return click.option("--json", "json_path", type=click.Path(), callback=_writable, help=help)
+
+
+def _writable(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        _check_writable(value)
+    return value
 
 
 def show(fit: Fit, json_path: str | None) -> None:
@@ -21,7 +35,7 @@ def show(fit: Fit, json_path: str | None) -> None:
         click.echo(f"\nWritten to {json_path}; read it back with sumwise.Fit.from_json({json_path!r}).")
 
 
-def check_writable(name: str) -> None:
+def _check_writable(name: str) -> None:
     """Raises UsageError for a path that cannot be written, so that no fit is lost to it."""
     path = Path(name)
     if not name or path.is_dir():

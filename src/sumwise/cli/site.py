@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from sumwise.cli import nvflare
-from sumwise.cli.options import ENGINE, FILE, FOLDER, needed
-from sumwise.cli.output import check_writable, show
+from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, needed
+from sumwise.cli.output import json_option, show
 from sumwise.cli.watch import Watcher, described, interrupted
 from sumwise.engines.folder import LedgerFile, read_ledger, serve
 from sumwise.errors import DataError, SiteError, UsageError
@@ -113,8 +113,8 @@ def approve(study_file: Path, site_file: Path, yes: bool) -> None:
 @ENGINE
 @click.option("--kit", type=FOLDER, help="NVFLARE: what the coordinator's `study provision` made for you.")
 @click.option("--ask", is_flag=True, help="Ask a person before each message leaves.")
-@click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
-@click.option("--json", "json_path", type=click.Path(), help="Write the fit, with the effects of the groups here.")
+@WAIT
+@json_option("Write the fit, with the effects of the groups here.")
 def run(
     study_file: Path,
     site_file: Path,
@@ -128,8 +128,6 @@ def run(
     """Answer the questions of an approved study.  Run again, it goes on where folder and ledger stand.
 
     With --engine nvflare the client dials out to the coordinator's server, and nothing dials in."""
-    if json_path is not None:
-        check_writable(json_path)
 
     def say(line: str) -> None:
         click.echo(line, err=True)

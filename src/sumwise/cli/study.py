@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.cli import nvflare
-from sumwise.cli.options import ENGINE, FILE, FOLDER, model_options, needed, pairs, ranges, thresholds
-from sumwise.cli.output import check_writable, show
+from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, model_options, needed, pairs, ranges, thresholds
+from sumwise.cli.output import json_option, show
 from sumwise.cli.watch import Watcher, interrupted
 from sumwise.engines.folder import Mailbox, coordinate
 from sumwise.errors import UsageError
@@ -23,7 +23,7 @@ from sumwise.protocol.study_words import in_words
 from sumwise.studies.centre import open_coordinator, published
 from sumwise.studies.centre import replay as replay_of
 from sumwise.studies.draft import draft
-from sumwise.studies.files import new_secret, read_secret, read_study, write_new
+from sumwise.studies.files import hex_bytes, new_secret, read_secret, read_study, write_new
 from sumwise.studies.plan import plan
 
 
@@ -54,7 +54,7 @@ def init(
     name: str,
     purpose: str,
     sites: tuple[str, ...],
-    expires: date,
+    expires: datetime,
     results_to: tuple[str, ...],
     family: str,
     weights: str | None,
@@ -83,7 +83,7 @@ def init(
         options=Options(family, weights, nodes, missing, decimal),
         sites={site: _public(text) for site, text in pairs(sites, "--site").items()},
         coordinator=private.public_key().public_bytes_raw(),
-        expires=expires.date() if hasattr(expires, "date") else expires,
+        expires=expires.date(),
         results_to=results_to,
         policy=Policy(**thresholds(policies, asdict(Policy()))),  # type: ignore[arg-type]
         secure_sum=secure_sum,
@@ -105,11 +105,8 @@ def _public(text: str) -> bytes:
             text = path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--site: {path} cannot be read as a public key: {error}") from error
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != 2 * KEY_BYTES:
+    found = hex_bytes(text, 2 * KEY_BYTES)
+    if found is None:
         raise UsageError(
             f"--site: {text!r:.60} is no public key: {4 * KEY_BYTES} hex digits, or a .pub file, belong there"
         )
@@ -131,8 +128,8 @@ def check(study_file: Path) -> None:
 @click.option("--folder", type=FOLDER, required=True, help="Of the messages: shared with the sites, or your own copy.")
 @ENGINE
 @click.option("--kits", type=FOLDER, help="NVFLARE: what `study provision` made, of server and administrator.")
-@click.option("--wait", type=float, help="Seconds to wait for news before stopping.  [default: for ever]")
-@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
+@WAIT
+@json_option("Write the whole fit to this file.")
 def run(
     study_file: Path,
     key: Path,
@@ -145,8 +142,6 @@ def run(
     """Ask the sites, add up their answers, and print the fit.  Run again, it goes on where the folder stands.
 
     With --engine nvflare the server runs as long as the study does, and sites dial in."""
-    if json_path is not None:
-        check_writable(json_path)
     watcher = Watcher(lambda line: click.echo(line, err=True), wait)
     written, coordinator, mailbox = read_study(study_file)[0], open_coordinator(study_file, key), Mailbox(folder)
     try:
@@ -183,9 +178,7 @@ def provision(study_file: Path, host: str, port: int | None, output: Path) -> No
 @study.command()
 @click.argument("study_file", type=FILE)
 @click.argument("where", type=click.Path(path_type=Path))
-@click.option("--json", "json_path", type=click.Path(), help="Write the whole fit to this file.")
+@json_option("Write the whole fit to this file.")
 def replay(study_file: Path, where: Path, json_path: str | None) -> None:
     """Work out the result again, without any data, from WHERE: the folder of messages, or a site's ledger."""
-    if json_path is not None:
-        check_writable(json_path)
     show(replay_of(study_file, where), json_path)

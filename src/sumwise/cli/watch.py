@@ -54,11 +54,10 @@ class Watcher:
 
     def table(self) -> list[str]:
         """Bytes by round and sender, as lines; empty where nothing was asked."""
-        rounds = sorted({number for number, _ in self._bytes})
-        first, *others = sorted({name for _, name in self._bytes}, key=lambda name: (name != COORDINATOR, name)) or [""]
-        if not rounds:
+        if not self._bytes:
             return []
-        names = (first, *others)
+        rounds = sorted({number for number, _ in self._bytes})
+        names = sorted({name for _, name in self._bytes}, key=lambda name: (name != COORDINATOR, name))
         rows = [[str(number), *(str(self._bytes.get((number, name), 0)) for name in names)] for number in rounds]
         return [
             "Bytes by round and sender (coordinator: question and total)",

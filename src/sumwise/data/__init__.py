@@ -6,7 +6,7 @@ from sumwise.data.design import DesignBlock, Rows, build, check_groups_disjoint,
 from sumwise.data.formula import Bar, Formula, parse
 from sumwise.data.precision import InputErrors, input_errors
 from sumwise.data.sampling import Moving
-from sumwise.data.site_data import data_version, open_site_data, row_places, version_and_places
+from sumwise.data.site_data import open_site_data, version_and_places
 from sumwise.data.source import Source, open_sites
 
 __all__ = [
@@ -22,12 +22,10 @@ __all__ = [
     "agree",
     "build",
     "check_groups_disjoint",
-    "data_version",
     "input_errors",
     "open_site_data",
     "open_sites",
     "parse",
-    "row_places",
     "rows",
     "version_and_places",
 ]

@@ -122,30 +122,20 @@ def _with_variables(name: str, uri: str) -> str:
 # -- the version of the data --
 
 
-def data_version(source: Source) -> bytes:
-    """SHA-256 (32 bytes) of the table as read: names of columns and what is in them, in any order of rows and columns.
+def version_and_places(source: Source) -> tuple[bytes, NDArray[np.int64]]:
+    """The version of the data: SHA-256 (32 bytes) of the table as read, and (n,) for each row its place in it.
 
-    Numbers count by value, whatever type holds them, and texts by letter; -0.0 is 0.0.  Whether a study keeps decimals
-    makes no difference: floats, and numbers in text files, count as float64; columns of a decimal type count exactly.
-    Columns of types that no model can use (dates, lists) count by name and type alone.
+    The version is of names of columns and what is in them, in any order of rows and columns.  Numbers count by value,
+    whatever type holds them, and texts by letter; -0.0 is 0.0.  Whether a study keeps decimals makes no difference:
+    floats, and numbers in text files, count as float64; columns of a decimal type count exactly.  Columns of types that
+    no model can use (dates, lists) count by name and type alone.   It stays at the site: whoever knows all rows but one
+    could try values for that one until the digest fits.
 
-    Stays at the site: whoever knows all rows but one could try values for that one until the digest fits.
+    A place is that in the order of the rows' digests.  Within one version it means the same row however a query orders
+    them; rows that are alike in all columns that a model can use share their places, in order of appearance.
+
     Raises SiteError as `Source.read_all`.
     """
-    return version_and_places(source)[0]
-
-
-def row_places(source: Source) -> NDArray[np.int64]:
-    """(n,) for each row of the table as read its place in the order of the rows' digests.
-
-    Within one data version a place means the same row however a query orders them; rows that are alike in all columns
-    that a model can use share their places, in order of appearance.
-    """
-    return version_and_places(source)[1]
-
-
-def version_and_places(source: Source) -> tuple[bytes, NDArray[np.int64]]:
-    """`data_version` and `row_places`, in one reading."""
     columns = _columns(source)
     fields = [_field(values) for _, values in sorted(columns.items())]
     n = max((len(field.state) for field in fields), default=0)

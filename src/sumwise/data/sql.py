@@ -8,6 +8,7 @@ command.  The drivers are extras, and imported only here and only when asked for
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -81,10 +82,8 @@ def postgresql_source(name: str, uri: str, query: str, *, decimal: bool) -> Sour
 
 def _driver(module: str, extra: str) -> ModuleType:
     """The database's driver."""
-    import importlib
-
     try:
-        return importlib.import_module(module)
+        return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
         fault = f"[data] {extra} needs the package {package}, which cannot be imported here ({error})"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumwise import simulate
 from sumwise.api import fit
@@ -45,12 +46,14 @@ def _mixed(formula: str, data: Any) -> MixedFit:
     return fitted
 
 
+def numbers(fitted: MixedFit) -> NDArray[np.float64]:
+    """All estimates of a fit but the effects of groups, in one array."""
+    return np.concatenate([fitted.beta, [fitted.theta_value, fitted.loglik], fitted.covariance.ravel()])
+
+
 def _same_bits(apart: MixedFit, pooled: MixedFit) -> str:
     """One line that compares every number of two fits, bit by bit."""
-    one, other = (
-        np.concatenate([f.beta, [f.theta_value, f.loglik], f.covariance.ravel(), f.effects.mode])
-        for f in (apart, pooled)
-    )
+    one, other = (np.concatenate([numbers(f), f.effects.mode]) for f in (apart, pooled))
     differing = int(np.sum(one.view(np.int64) != other.view(np.int64)))
     where = f"from {len(apart.site_records)} sites and from one pooled table"
     if differing:

@@ -17,12 +17,12 @@ from datetime import date, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sumwise.api import fit
 from sumwise.datasets import load
 from sumwise.demo import postgres
+from sumwise.demo.local import numbers
 from sumwise.errors import SiteError, UsageError
 from sumwise.results.fit import Fit
 from sumwise.results.mixed import MixedFit
@@ -223,7 +223,7 @@ def _follow(where: Path, words: Sequence[str], say: Say) -> None:
 def _same_bits(fitted: MixedFit, table: pd.DataFrame) -> str:
     pooled = fit(FORMULA, table, family="binomial")
     assert isinstance(pooled, MixedFit)
-    one, other = (np.concatenate([f.beta, [f.theta_value, f.loglik], f.covariance.ravel()]) for f in (fitted, pooled))
+    one, other = numbers(fitted), numbers(pooled)
     if one.tobytes() != other.tobytes():
         return "DIFFERENT BITS from three hospitals and from one pooled table."
     return f"Same bits as pooled: all {len(one)} numbers (logLik {fitted.loglik.hex()} in both)."

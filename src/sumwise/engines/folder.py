@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from sumwise.errors import NothingNewError as NothingNewError
-from sumwise.errors import ProtocolError, SiteError
+from sumwise.errors import NothingNewError, ProtocolError, SiteError
 from sumwise.protocol import ledger
 from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
@@ -80,6 +79,13 @@ class Mailbox:
             return None
         except OSError as error:
             raise SiteError(f"{path} cannot be read: {error.strerror}") from error
+
+    def since(self, sender: str, have: int = 0) -> tuple[bytes, ...]:
+        """A sender's envelopes after the first `have`, up to the first that is not there.  Raises as `read`."""
+        found: list[bytes] = []
+        while (envelope := self.read(sender, have + len(found) + 1)) is not None:
+            found.append(envelope)
+        return tuple(found)
 
     def post(self, sender: str, number: int, envelope: bytes) -> None:
         """Write an envelope.  One that is there already must be the same: then a restart says what was said before."""

@@ -25,8 +25,8 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 
-from sumwise.engines.folder import LedgerFile, Mailbox, NothingNewError, coordinate, serve
-from sumwise.errors import ProtocolError, SiteError
+from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve
+from sumwise.errors import NothingNewError, ProtocolError, SiteError
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.messages import COORDINATOR, open_envelope
 from sumwise.protocol.site import SiteAgent
@@ -95,11 +95,6 @@ def count(mailbox: Mailbox, sender: str, known: int = 0) -> int:
     return known
 
 
-def _since(mailbox: Mailbox, sender: str, have: int) -> tuple[bytes, ...]:
-    found = (mailbox.read(sender, number) for number in range(have + 1, count(mailbox, sender, have) + 1))
-    return tuple(envelope for envelope in found if envelope is not None)
-
-
 def _keep(mailbox: Mailbox, terms: Terms, sender: str, after: int, envelopes: tuple[bytes, ...]) -> None:
     """Post what came.  Raises ProtocolError for an envelope that is not this sender's next one."""
     for number, envelope in enumerate(envelopes, after + 1):
@@ -166,7 +161,7 @@ class Desk:
                 self._turn.notify_all()
                 self._turn.wait_for(lambda: self._status is not Status.WORKING, max(until - time.monotonic(), 0))
             status = self._status or Status.BUSY
-            return Reply(status, count(mailbox, COORDINATOR), _since(mailbox, agent.name, request.have))
+            return Reply(status, count(mailbox, COORDINATOR), mailbox.since(agent.name, request.have))
 
     def _work(self) -> None:
         status: Status | None = Status.FAILED
@@ -253,7 +248,7 @@ class Centre:
 
     def _request(self, site: str) -> Request:
         told, have = self.told[site], self.have[site]
-        return Request(told, _since(self.mailbox, COORDINATOR, told), have, self.patience.hold, self.proofs[site])
+        return Request(told, self.mailbox.since(COORDINATOR, told), have, self.patience.hold, self.proofs[site])
 
     def _take(self, site: str, reply: Reply) -> bool:
         """Whether the reply brought something on."""

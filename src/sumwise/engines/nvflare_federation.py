@@ -33,7 +33,6 @@ from nvflare.lighter.impl.workspace import WorkspaceBuilder
 from nvflare.lighter.provisioner import Provisioner
 
 from sumwise.engines.folder import Mailbox
-from sumwise.engines.mail import count
 from sumwise.engines.nvflare import LOCAL, TASK, TROUBLE, client_name
 from sumwise.errors import SiteError, UsageError
 from sumwise.protocol.messages import COORDINATOR, Abort, Finish, Message, decode_signed
@@ -99,6 +98,16 @@ class Federation:
             self.running[who].poll()
             psutil.wait_procs(living, timeout=5)
         self.running.pop(who).wait()
+
+    @contextmanager
+    def up(self, *who: str) -> Iterator[None]:
+        """Start these, and end whoever runs."""
+        try:
+            for each in who:
+                self.start(each)
+            yield
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """Everybody."""
@@ -269,7 +278,6 @@ def _has_ended(mailbox: Mailbox, said: int) -> bool:
 
 def _tell_new(mailbox: Mailbox, told: dict[str, int], tell: Tell) -> None:
     for sender, known in told.items():
-        told[sender] = count(mailbox, sender, known)
-        for number in range(known + 1, told[sender] + 1):
-            envelope = mailbox.read(sender, number) or b""
+        for envelope in mailbox.since(sender, known):
+            told[sender] += 1
             tell(decode_signed(envelope), len(envelope))

@@ -50,7 +50,7 @@ def totals_in_folder(coordinator: Coordinator, mailbox: Mailbox) -> tuple[bytes,
     """
     anybody = replace(coordinator, key=Ed25519PrivateKey.generate())
     state = coordinate(anybody, _Reading(mailbox.folder), lambda _names: False)
-    if _published(coordinator.terms, _said(mailbox)) != state.totals:
+    if _published(coordinator.terms, mailbox.since(COORDINATOR)) != state.totals:
         raise SiteError(f"the totals in {mailbox.folder} are not the sums of the answers there")
     return state.totals
 
@@ -61,7 +61,7 @@ def totals_published(terms: Terms, mailbox: Mailbox) -> tuple[bytes, ...]:
     Raises SiteError and ProtocolError as `totals_in_folder`, but nobody can tell from these whether the totals are the
     sums of the answers.
     """
-    return _published(terms, _said(mailbox))
+    return _published(terms, mailbox.since(COORDINATOR))
 
 
 def totals_in_ledger(terms: Terms, entries: Sequence[Entry]) -> tuple[bytes, ...]:
@@ -71,14 +71,6 @@ def totals_in_ledger(terms: Terms, entries: Sequence[Entry]) -> tuple[bytes, ...
     """
     heard = [e.payload for e in entries if e.kind in ("total", "finish", "abort") and e.payload is not None]
     return _published(terms, [envelope for envelope in heard if _is_of(terms, envelope)])
-
-
-def _said(mailbox: Mailbox) -> list[bytes]:
-    """The coordinator's envelopes, in order."""
-    said: list[bytes] = []
-    while (envelope := mailbox.read(COORDINATOR, len(said) + 1)) is not None:
-        said.append(envelope)
-    return said
 
 
 def _is_of(terms: Terms, envelope: bytes) -> bool:

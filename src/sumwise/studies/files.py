@@ -7,13 +7,11 @@ import secrets
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sumwise.errors import UsageError
 from sumwise.protocol.keys import SEED_BYTES
 from sumwise.protocol.study import Study, from_toml
-
-T = TypeVar("T")
 
 
 def read_text(path: Path, what: str) -> str:
@@ -52,13 +50,19 @@ def read_secret(path: Path) -> bytes:
     text = read_text(path, "the secret key").strip()
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise UsageError(f"the secret key {path} can be read by others than its owner; run chmod 600 {path}")
-    try:
-        seed = bytes.fromhex(text)
-    except ValueError:
-        seed = b""
-    if len(seed) != SEED_BYTES:
+    seed = hex_bytes(text, SEED_BYTES)
+    if seed is None:
         raise UsageError(f"{path} is no secret key: {2 * SEED_BYTES} hex digits belong there")
     return seed
+
+
+def hex_bytes(text: str, size: int) -> bytes | None:
+    """So many bytes, of hex digits; None for any other text."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return found if len(found) == size else None
 
 
 def read_study(path: Path, today: date | None = None) -> tuple[Study, str]:

@@ -83,7 +83,7 @@ def guard_for(
 
     policy: the site's own; the study's applies as well.   block: the site's rows in the study's columns; site: who
     answers with them (models.linear.Site or models.glmm_site.Site); entries: of the ledger; version, places (n,): as
-    data_version and row_places give them; reopen: the rows with another choice of decimals, for earlier studies.
+    version_and_places gives them; reopen: the rows with another choice of decimals, for earlier studies.
 
     Raises ProtocolError for entries that cannot be read, SiteError for a ledger that does not tell what was asked.
     """

@@ -25,7 +25,7 @@ from sumwise.studies.files import read_study
 from sumwise.studies.guard import Guard, guard_for
 from sumwise.studies.plan import Plan, check_software, plan
 from sumwise.studies.result import result
-from sumwise.studies.site_file import SiteFile, policy_of, read_site
+from sumwise.studies.site_file import SiteFile, read_site
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,10 +99,8 @@ def prepare(site: SiteFile, study: Study, book: LedgerFile) -> Prepared:
             fault = str(error)
         else:
             answering = planned.method.site(block)
-            policy = policy_of(site, study.policy)
-            guard = guard_for(
-                study, policy, source, block, answering, book.entries, *version_and_places(source), opened
-            )
+            known = version_and_places(source)
+            guard = guard_for(study, site.policy, source, block, answering, book.entries, *known, opened)
     return Prepared(site, study, planned, findings, block, fault, guard, answering)
 
 

@@ -15,7 +15,7 @@ from sumwise.errors import UsageError
 from sumwise.protocol.fields import NAME
 from sumwise.protocol.keys import SiteKeys
 from sumwise.protocol.messages import COORDINATOR
-from sumwise.protocol.policy import OPEN, Policy, stricter
+from sumwise.protocol.policy import OPEN, Policy
 from sumwise.studies.files import checked, new_secret, read_secret, read_text, write_new
 
 _KNOWN = ("name", "key", "ledger", "folder", "columns", "data", "units", "policy")
@@ -89,11 +89,6 @@ def _policy(table: Any, path: Path) -> Policy:
         return Policy(**{name: table.get(name, getattr(OPEN, name)) for name in known})
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-
-
-def policy_of(site: SiteFile, study: Policy) -> Policy:
-    """What holds at the site: of each threshold the stricter."""
-    return stricter(site.policy, study)
 
 
 _HEAD = """\

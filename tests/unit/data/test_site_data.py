@@ -18,13 +18,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumwise.data import data_version, open_site_data, open_sites, row_places
+from sumwise.data import Source, open_site_data, open_sites, version_and_places
 from sumwise.errors import SiteError, UsageError
 from tests.unit.data.postgres import postgres_server  # noqa: F401  (a fixture)
 
 
 def opened(table, decimal=None):
     return open_sites({"north": table}, decimal)["north"]
+
+
+def data_version(source: Source) -> bytes:
+    return version_and_places(source)[0]
+
+
+def row_places(source: Source) -> np.ndarray:
+    return version_and_places(source)[1]
 
 
 # -- the [data] table --

@@ -16,7 +16,7 @@ from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol.coordinator import CoordinatorState
 from sumwise.protocol.messages import COORDINATOR, MOST_BYTES, Total, decode_signed
 from sumwise.protocol.states import Phase
-from tests.unit.protocol.studies import Study, herds, study
+from tests.unit.protocol.studies import Study, ended, herds, study
 
 NAMES = (COORDINATOR, "site 0", "site 1", "site 2")
 
@@ -28,10 +28,7 @@ def never(_names: tuple[str, ...]) -> bool:
 @pytest.fixture(scope="module")
 def expected() -> CoordinatorState:
     """The same study in memory."""
-    model, rows, _ = herds()
-    found, greeting = study(model, rows)
-    found.tell(greeting)
-    return found.state
+    return ended().state
 
 
 def fresh() -> Study:

@@ -21,7 +21,7 @@ from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.states import Phase
 from tests.unit.engines.nvflare_parts import SITES, open_coordinator, open_site
-from tests.unit.protocol.studies import STUDY, herds, key, study
+from tests.unit.protocol.studies import STUDY, ended, herds, key
 
 QUICK = Patience(hold=5.0, grace=0.0, silence=0.3, pause=0.01)
 
@@ -29,10 +29,7 @@ QUICK = Patience(hold=5.0, grace=0.0, silence=0.3, pause=0.01)
 @pytest.fixture(scope="module")
 def expected() -> CoordinatorState:
     """The same study in memory."""
-    model, rows, _ = herds()
-    found, greeting = study(model, rows)
-    found.tell(greeting)
-    return found.state
+    return ended().state
 
 
 class Network:

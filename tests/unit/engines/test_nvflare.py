@@ -30,7 +30,7 @@ from sumwise.errors import SiteError
 from sumwise.protocol.coordinator import CoordinatorState
 from sumwise.protocol.messages import COORDINATOR, Message, Total
 from tests.unit.engines.nvflare_parts import SITES, open_coordinator
-from tests.unit.protocol.studies import herds, study
+from tests.unit.protocol.studies import ended
 
 # NVFLARE warns of what it does itself, in threads of its own
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -40,9 +40,7 @@ PARTS = "tests.unit.engines.nvflare_parts"
 @pytest.fixture(scope="module")
 def expected() -> tuple[CoordinatorState, list[bytes]]:
     """The same study in memory: its end, and all that the coordinator said."""
-    model, rows, _ = herds()
-    found, greeting = study(model, rows)
-    found.tell(greeting)
+    found = ended()
     return found.state, found.told
 
 
@@ -52,12 +50,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     made = provision(tmp_path_factory.mktemp("federation"), SITES)
     path = made.kit(SERVER) / "local" / "authorization.json"
     path.write_text(path.read_text().replace('"byoc": "none"', '"byoc": "any"'))
-    try:
-        for who in (SERVER, *SITES):
-            made.start(who)
+    with made.up(SERVER, *SITES):
         yield made
-    finally:
-        made.stop()
     assert not [process for who in (SERVER, *SITES) for process in family(made.kit(who))]
 
 

@@ -92,6 +92,14 @@ def study(
     return Study(coordinator, agents, state, {name: agent.start() for name, agent in agents.items()}), greeting
 
 
+def ended() -> Study:
+    """The study of the herds in memory, at its end."""
+    model, rows, _ = herds()
+    found, greeting = study(model, rows)
+    found.tell(greeting)
+    return found
+
+
 def herds(sites: int = 3) -> tuple[RandomIntercept, dict[str, Site], Rows]:
     """cbpp with its herds dealt over sites; the model; and the pooled rows."""
     pooled = shipped("cbpp")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sumwise.data import Source, data_version, open_sites, row_places
+from sumwise.data import Source, open_sites, version_and_places
 from sumwise.fitting.options import Options
 from sumwise.loop import Model
 from sumwise.protocol import ledger, payloads, requests
@@ -72,7 +72,7 @@ class Hospital:
         block = ready.block(source)
         site = ready.method.site(block)
         alike = open_sites({self.name: self.table}, decimal=False)[self.name]
-        version, places = data_version(alike), row_places(alike)
+        version, places = version_and_places(alike)
 
         def reopen(decimal: bool | None) -> Source:
             return open_sites({self.name: self.table}, decimal)[self.name]

@@ -9,9 +9,9 @@ import pytest
 from sumwise.engines.folder import Mailbox
 from sumwise.errors import UsageError
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.policy import Policy
+from sumwise.protocol.policy import Policy, stricter
 from sumwise.studies.files import new_secret, read_secret, read_study, write_new
-from sumwise.studies.site_file import new_site, policy_of, read_site
+from sumwise.studies.site_file import new_site, read_site
 
 
 def test_a_secret_is_32_random_bytes_that_its_owner_alone_can_read(tmp_path: Path) -> None:
@@ -106,5 +106,5 @@ def test_a_wrong_site_file_is_named_with_key_and_remedy(text: str, message: str,
 
 def test_a_sites_own_policy_makes_a_studys_stricter_and_never_laxer(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text(GOOD + '[data]\ncsv = "x"\n[policy]\nmin_rows = 100\nmax_leverage = 0.9')
-    found = policy_of(read_site(tmp_path / "site.toml"), Policy(min_cell=7))
+    found = stricter(read_site(tmp_path / "site.toml").policy, Policy(min_cell=7))
     assert (found.min_rows, found.max_leverage, found.min_cell, found.only_expected) == (100, 0.5, 7, True)

@@ -28,12 +28,8 @@ SITES = ("site-00", "site-01", "site-02")
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     made = provision(tmp_path_factory.mktemp("network"), SITES)
-    try:
-        for who in (SERVER, *SITES):
-            made.start(who)
+    with made.up(SERVER, *SITES):
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.mark.parametrize(("name", "formula", "by", "masked"), OF_THREE, ids=lambda v: str(v)[:14])
