@@ -17,7 +17,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.maths.binomial import log_choose
 from sumwise.maths.columns import Column, cross_products, times
+from sumwise.maths.elementary import log
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.models import glmm_site, linear
 from sumwise.models.glmm_messages import MomentsQuestion, Question
@@ -41,9 +43,9 @@ class DesignFacts:
 
     rows: of positive weight; parameters: how many the model estimates; groups, smallest_group: their number and the
     rows of the smallest, None without grouping.
-    effective: the effective count of each column by name, the response among them; cells: by names of two columns, the
-    fewest rows that share one value of each, None where no two columns have cells; leverage: the largest (`leverage`);
-    digit_gaps: `digit_gaps` of all columns, the largest at each place.
+    effective: the effective count of each column by name, response, trials, offset and weights among them; cells: by
+    names of two of these, the fewest rows that share one value of each, empty where no two have cells; leverage: the
+    largest (`leverage`); digit_gaps: `digit_gaps` of all columns, the largest at each place.
     """
 
     rows: int
@@ -128,16 +130,30 @@ def linear_design(rows: linear.Rows) -> DesignFacts:
     weights = _weights(rows)
     response = rows.y if rows.offset is None else rows.y - rows.offset
     names, values = [*rows.columns, "the response"], [*rows.x, response]
+    counts, judged = _by_name(names, [effective(v, weights) for v in values]), leverage(spanned(rows), rows.weights)
+    if rows.weights is not None:
+        ignored = len(weights) - int(np.count_nonzero(weights))
+        counts |= {"the weights": effective(weights, np.ones(len(weights))), "weights of zero": ignored or math.inf}
+        judged = max(judged, leverage(_of_weights(weights), None))
+    levels = [(name, _levels(v)) for name, v in zip(names, values, strict=True)]
     return DesignFacts(
         rows=int(np.count_nonzero(weights)),
         parameters=len(rows.x),
         groups=None,
         smallest_group=None,
-        effective=_by_name(names, [effective(v, weights) for v in values]),
-        cells=_cells([(name, _levels(v)) for name, v in zip(names, values, strict=True)], weights > 0),
-        leverage=leverage(spanned(rows), rows.weights),
+        effective=counts,
+        cells=_cells([*levels, ("the weights", _levels(weights))], weights > 0),
+        leverage=judged,
         digit_gaps=_largest([digit_gaps(v) for v in [*values, weights]]),
     )
+
+
+def _of_weights(weights: Floats) -> list[Column]:
+    """The functions of the weights whose sums leave: counts of rows, the weights, and their logarithms."""
+    positive = weights > 0
+    logs = np.zeros(len(weights))
+    logs[positive] = log(weights[positive])
+    return [Column((v,)) for v in (np.ones(len(weights)), positive.astype(np.float64), weights, logs)]
 
 
 def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
@@ -146,8 +162,11 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
     """
     outcomes = [("successes", rows.y), ("failures", rows.size - rows.y)]
     sides = {name: effective_count(values) for name, values in outcomes}
-    levels = [(name, _levels(x)) for name, x in zip(rows.columns, rows.x, strict=True)]
+    known = [("the trials", rows.size), *([] if rows.offset is None else [("the offset", rows.offset)])]
+    sides |= {name: effective(values, np.ones(len(values))) for name, values in known}
+    levels = [(name, _levels(x)) for name, x in [*zip(rows.columns, rows.x, strict=True), *known]]
     per_group = np.bincount(rows.group, minlength=len(rows.groups))
+    columns = [Column((x,)) for x in rows.x]
     return DesignFacts(
         rows=len(rows.y),
         parameters=len(rows.x) + 1,
@@ -155,9 +174,18 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
         smallest_group=int(per_group.min(initial=len(rows.y))),
         effective=_by_name(rows.columns, [effective(x, rows.size) for x in rows.x]) | sides,
         cells=_cells([*levels, ("the response", [values for _, values in outcomes])], rows.size > 0),
-        leverage=leverage([Column((x,)) for x in rows.x], rows.size),
-        digit_gaps=_largest([digit_gaps(x) for x in rows.x]),
+        leverage=max(leverage(columns, rows.size), leverage([*columns, *_of_outcomes(rows)], None)),
+        digit_gaps=_largest([digit_gaps(x) for x in [*rows.x, rows.y, *(values for _, values in known)]]),
     )
+
+
+def _of_outcomes(rows: glmm_site.Rows) -> list[Column]:
+    """The functions of successes and trials whose sums leave: the binomial coefficient, too, tells one by the other."""
+    y, size = rows.y, rows.size
+    values = [np.ones(len(y)), y, size, *([] if rows.offset is None else [rows.offset])]
+    if np.any(size != 1):
+        values += [y * y, y * size, size * size, log_choose(size, y)]
+    return [Column((v,)) for v in values]
 
 
 def linear_question(rows: linear.Rows) -> QuestionFacts:

@@ -5,7 +5,9 @@ test_attacks.py shows.  Each rule here names the attack it stops.  Rules are pur
 at the site.  So does a refusal's figure, with the words for the steward; what travels is the rule and the policy's
 threshold, so `meaning` is all that others learn.  That it refused is itself one bit.
 
-What no rule stops: whoever knows all rows but one; many subsets of rows, each far from any other, that single one out
+What no rule stops: a coordinator that lies about totals, which can lead all sites to a point of its choice if it forges
+the other sites' part in each (`predictor-range` and `weight-concentration` still judge that point); whoever knows all
+rows but one; many subsets of rows, each far from any other, that single one out
 together; a new data version that differs from the old in one row (to space versions out is the custodian's part);
 where rows are few, whoever knows a column of many digits row by row and looks for the 0/1 column that gives its exact
 product; and whoever writes one row into digits that the others leave free without being finer, as 1000003 x + (id == 7)
@@ -208,7 +210,8 @@ def parameters_per_row(facts: Facts, policy: Policy) -> Refusal | None:
 def effective_columns(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: the rare indicator and the near-dummy.  The line of X'X of a column that is 1 in one row and 0 in all
     others is that row; of a column with three values, 0, 1e-9 and 1, it is that row to nine digits, while no rule for
-    columns of two values looks at it.  See facts.effective.   The same for a response with a single success.
+    columns of two values looks at it.  See facts.effective.   The same for a response with a single success; for trials
+    that are 2 in one row, whose binomial coefficient tells its outcome; and for weights that are zero in one row.
     """
     name, least = _least(facts.design.effective)
     found = f"rows that '{name}' rests on, effectively: {{}}"

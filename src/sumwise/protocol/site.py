@@ -77,7 +77,8 @@ class SiteState:
 @dataclass(frozen=True, slots=True)
 class SiteAgent:
     """terms: of the study that this site has approved; name, keys: its own; model: the study's (loop.Model); rows: its
-    data; policy: what it refuses, asked before each answer; today: the day it is, asked before each answer.
+    data; policy: what it refuses, asked before each answer; today: the day it is, asked before each answer; changed:
+    the rows are known to be others than those that answered earlier rounds.
     """
 
     terms: Terms
@@ -87,10 +88,11 @@ class SiteAgent:
     rows: Rows
     policy: Callable[[int, Any], Refusal | None]
     today: Callable[[], date]
+    changed: bool = False
 
     def start(self, answers: Mapping[int, bytes] | None = None) -> SiteState:
         """The first state.  answers: envelopes that this site sent before a restart, by round."""
-        return SiteState(Phase.READY, self.model.start(), answers=dict(answers or {}))
+        return SiteState(Phase.READY, self.model.start(), answers=dict(answers or {}), changed=self.changed)
 
     def hear(self, state: SiteState, envelope: bytes) -> tuple[SiteState, tuple[bytes, ...]]:
         """The state after an envelope, and what to send; an answer must be kept before it is sent.

@@ -152,6 +152,20 @@ def earlier_requests(entries: Iterable[Entry], study: bytes) -> tuple[Request, .
     return tuple(request for other in answered for request in found[other])
 
 
+def answered_as(entries: Iterable[Entry], study: bytes) -> set[Request]:
+    """The requests that stood when answers of this study left: one, unless the rows changed between rounds."""
+    standing: Request | None = None
+    found: set[Request] = set()
+    for entry in entries:
+        if entry.payload is None:
+            continue
+        if entry.kind == "request" and (request := requests.decode(entry.payload)).study == study:
+            standing = request
+        elif entry.kind == "answer" and standing is not None and decode_signed(entry.payload).study == study:
+            found.add(standing)
+    return found
+
+
 def _untold(index: int, why: str) -> SiteError:
     return SiteError(
         f"ledger entry {index}: {why}; new requests cannot be compared with it, so none can be answered. Restore the "

@@ -22,7 +22,7 @@ from sumwise.results.fit import Fit
 from sumwise.studies.approval import check_belongs, is_approved
 from sumwise.studies.check import Finding, compare
 from sumwise.studies.files import read_study
-from sumwise.studies.guard import Guard, guard_for
+from sumwise.studies.guard import Guard, answered_as, guard_for
 from sumwise.studies.plan import Plan, check_software, plan
 from sumwise.studies.result import result
 from sumwise.studies.site_file import SiteFile, read_site
@@ -62,6 +62,12 @@ class OpenSite:
         if state.phase is not Phase.FINISHED:
             raise SiteError(f"study '{self.prepared.study.id}' {state.phase.value}")
         name, ready = self.agent.name, self.prepared
+        if state.changed:
+            raise SiteError(
+                f"study '{ready.study.id}' finished, but the rows of '{name}' are no longer those that answered it: "
+                f"there is no result to show here. Bring the data back as they were and run again, or ask whoever "
+                f"coordinates for the result"
+            )
         assert ready.block is not None
         here = Here(blocks={name: ready.block}, sites={name: ready.answering})
         return result(ready.study, ready.plan, state.totals, here)
@@ -127,10 +133,11 @@ def open_site(site_path: Path, study_path: Path, folder: Path | None = None) -> 
             f"the rows of '{site.name}' do not fit the contract of study '{study.id}': {first}. All differences: "
             f"sumwise site check {study_path}"
         )
-    request = requests.encode(ready.guard.request)
-    if not book.holds(request):
-        version = ready.guard.request.data.hex()[:12]
-        book.append("request", request, f"study '{study.id}' asks about data version {version}")
+    request = ready.guard.request
+    asked = [entry.payload for entry in book.entries if entry.kind == "request" and entry.payload is not None]
+    if requests.encode(request) not in [p for p in asked if requests.decode(p).study == request.study][-1:]:
+        version = request.data.hex()[:12]
+        book.append("request", requests.encode(request), f"study '{study.id}' asks about data version {version}")
     agent = SiteAgent(
         study.terms(),
         site.name,
@@ -139,6 +146,7 @@ def open_site(site_path: Path, study_path: Path, folder: Path | None = None) -> 
         _Answering(site.name, ready.answering),
         ready.guard,
         date.today,
+        changed=bool(answered_as(book.entries, study.digest()) - {request}),
     )
     return OpenSite(agent, book, Mailbox(folder or site.folder), ready)
 

@@ -112,17 +112,22 @@ def test_harmless_questions_pass():
 
 
 @pytest.mark.parametrize(
-    "without",
-    [{"weights": "I(id != 417)"}, {"formula": f"y ~ {FIVE} + spoilt", "missing": "drop"}],
+    ("every", "others"),
+    [
+        ({"weights": "I(id > 30)"}, {"weights": "I((id > 30) * (id != 417))"}),
+        ({}, {"formula": f"y ~ {FIVE} + spoilt", "missing": "drop"}),
+    ],
     ids=["by weight", "by a missing value"],
 )
-def test_1_differencing_of_rows(without):
+def test_1_differencing_of_rows(every, others):
     """Sums over all rows less sums over all but one: x x', x y and y^2 of that row.  Found: below 1e-9.
 
     A weight leaves the row out, or a covariate that is missing in it.
     """
     every, others = attacked(
-        linear_study(f"y ~ {FIVE}"), linear_study(**{"formula": f"y ~ {FIVE}", **without}), rule="differencing-rows"
+        linear_study(**{"formula": f"y ~ {FIVE}", **every}),
+        linear_study(**{"formula": f"y ~ {FIVE}", **others}),
+        rule="differencing-rows",
     )
     kept = [0, 1, 2, 3, 4, 5, -1]
     left = gram_of(every) - gram_of(others)[np.ix_(kept, kept)]
@@ -205,6 +210,48 @@ def test_4_chosen_offset():
     careful = run(of, hospitals(Policy()))
     assert careful.refused["A"] == "weight-concentration"
     assert len(careful.summands["A"]) == 1  # counts and column sums of round 1
+
+
+@pytest.mark.parametrize(
+    ("more", "rule"),
+    [("(id == 417)", "effective-count"), ("(id > 500) + 2 * (id == 417)", "leverage")],
+    ids=["two values", "three values"],
+)
+def test_trials_that_tell_an_outcome(more, rule):
+    """One more failure in a single row: its binomial coefficient is 2 with a success and 1 without, and its logarithm
+    stands in the sum of round 1.  Hidden among rows of two trials, it is still told by log 3 against log 2.
+    """
+    (found,) = attacked(mixed_study(f"cbind(event, 1 - event + {more}) ~ x1 + (1 | clinic)"), rule=rule)
+    moments = found.summands["A"][0]
+    table = TABLES["A"]
+    others = np.log(2) * table.event[table.id > 500].sum() if rule == "leverage" else 0.0
+    coefficient = np.exp(moments.log_choose - others)
+    assert (coefficient > 1.5) == bool(table.event[TARGET])
+    assert coefficient == pytest.approx(round(coefficient), abs=1e-9)
+
+
+def test_a_weight_of_two_in_one_row():
+    """Weights of 1, and of 2 where somebody asks how many there are: the sum of weights less the rows."""
+    (found,) = attacked(linear_study("y ~ x1 + x2", weights="1 + (id == 417)"), rule="effective-count")
+    sent = found.summands["A"][0]
+    assert sent.gram.fraction(0, 0) - sent.gram.rows == 1
+
+
+def test_a_weight_of_zero_in_one_row():
+    """The rows that are left out are counted: here one, among weights of two other values."""
+    (found,) = attacked(
+        linear_study("y ~ x1 + x2", weights="I((1 + (id > 500)) * (id != 417))"), rule="effective-count"
+    )
+    assert found.summands["A"][0].ignored == 1
+
+
+def test_a_third_weight_in_one_row():
+    """Rows, weights and their logarithms are summed: three equations for the counts of three values."""
+    (found,) = attacked(linear_study("y ~ x1 + x2", weights="1 + (id > 500) + 2 * (id == 417)"), rule="leverage")
+    sent = found.summands["A"][0]
+    sums = np.array([sent.gram.rows, float(sent.gram.fraction(0, 0)), sent.log_weight])
+    counts = np.linalg.solve([[1, 1, 1], [1, 2, 3], np.log([1, 2, 3])], sums)
+    assert counts == pytest.approx([500, 499, 1], abs=1e-6)
 
 
 def test_a_row_written_into_free_room_is_not_stopped():
@@ -293,7 +340,7 @@ def test_weights_that_are_a_near_dummy_upside_down():
     rows = replace(block(), x=(np.ones(1000), ages), weights=1 + indicator(1000) * 2.0**-40)
     sent = linear.Site(rows).answer(LinearQuestion()).gram.fraction(0, 1)
     assert (sent - int(sent)) * 2**40 == int(ages[TARGET])
-    assert refused_by(linear_facts(rows)) == {"digit-gap"}
+    assert refused_by(linear_facts(rows)) == {"digit-gap", "effective-count", "leverage"}
 
 
 def test_weights_that_leave_one_row():
@@ -326,4 +373,4 @@ def test_a_rare_outcome():
     gradient = glmm_site.Site(rows).answer(point(np.zeros(p))).values.round()[1 : 1 + p]
     sums = glmm_site.Site(rows).answer(MomentsQuestion()).columns.round()
     assert np.abs(gradient + sums / 2 - row(rows)[:6]).max() < 1e-9
-    assert refused_by(mixed_facts(rows, MomentsQuestion())) == {"effective-count"}
+    assert refused_by(mixed_facts(rows, MomentsQuestion())) == {"effective-count", "leverage"}

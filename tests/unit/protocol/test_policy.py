@@ -25,6 +25,7 @@ from sumwise.protocol.facts import (
     joint_leverage,
     leverage,
     linear_columns,
+    linear_design,
     mixed_columns,
     mixed_design,
     mixed_question,
@@ -483,3 +484,17 @@ def test_the_same_request_passes_again_and_another_data_version_is_another_matte
 def test_all_earlier_requests_are_compared():
     far, near = request(rows=without(500)), request(rows=without(1))
     assert [r.rule for r in check(study(earlier=(far, near)), Policy())] == ["differencing-rows"]
+
+
+def test_offset_trials_and_weights_are_judged_like_columns():
+    """One row that differs in any of them counts as one."""
+    one = 1.0 + (np.arange(1000) == 7)
+    rows = block(binary=True)
+    for name, changed in {"the offset": replace(rows, offset=one), "the trials": replace(rows, trials=one)}.items():
+        assert mixed_design(changed).effective[name] == pytest.approx(1)
+        assert mixed_design(replace(changed, offset=None, trials=None)).effective.get(name, np.inf) == np.inf
+    weighted = linear_design(replace(block(), weights=one))
+    assert weighted.effective["the weights"] == pytest.approx(1)
+    assert weighted.effective["weights of zero"] == np.inf
+    assert linear_design(replace(block(), weights=2 - one)).effective["weights of zero"] == 1
+    assert "the weights" not in linear_design(block()).effective
