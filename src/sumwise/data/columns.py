@@ -77,12 +77,11 @@ class Variable:
         return Numbers(found, None if self.numbers.exact is None else Decimals.of(found))
 
 
-def variables(formula: Formula, contract: Contract, table: Table) -> list[Variable]:
-    """The values of the formula's atoms."""
+def variables(formula: Formula, contract: Contract, table: Table, products: Sequence[Product]) -> dict[int, Variable]:
+    """The values of the atoms that these products are made of, by number."""
     levels, learned = contract.levels(formula), contract.constants(formula)
-    return [
-        _variable(table, learned, atom, found, formula.text) for atom, found in zip(formula.atoms, levels, strict=True)
-    ]
+    wanted = sorted({part.atom for product in products for part in product})
+    return {i: _variable(table, learned, formula.atoms[i], levels[i], formula.text) for i in wanted}
 
 
 def _variable(
@@ -99,7 +98,7 @@ def _variable(
     return Variable(number(table, learned, expression, atom.text, text), levels, inputs)
 
 
-def multiplied(table: Table, product: Product, choice: Sequence[int | None], found: Sequence[Variable]) -> Numbers:
+def multiplied(table: Table, product: Product, choice: Sequence[int | None], found: Mapping[int, Variable]) -> Numbers:
     """One column of the design matrix, (n,) float64.  Raises nothing: a product may be infinite."""
     factors = [found[part.atom].indicator(level) for part, level in zip(product, choice, strict=True)]
     if not factors:
@@ -116,13 +115,15 @@ def multiplied(table: Table, product: Product, choice: Sequence[int | None], fou
     return Numbers(column, exact)
 
 
-def design(formula: Formula, contract: Contract, table: Table) -> Iterator[Numbers]:
-    """Column by column of the design matrix, in the order of the contract's names."""
-    found, levels = variables(formula, contract, table), contract.levels(formula)
-    names = iter(contract.names)
-    for product in contract.products:
+def design(
+    formula: Formula, contract: Contract, table: Table, products: Sequence[Product], names: Sequence[str]
+) -> Iterator[Numbers]:
+    """Column by column of the design matrix that the products make, in the order of the names."""
+    found, levels = variables(formula, contract, table, products), contract.levels(formula)
+    left = iter(names)
+    for product in products:
         for choice in choices(product, levels):
-            column, name = multiplied(table, product, choice, found), next(names)
+            column, name = multiplied(table, product, choice, found), next(left)
             if len(product) > 1:
                 inputs = {key: values for part in product for key, values in found[part.atom].inputs.items()}
                 check_result_finite(table.site, name, column.values, inputs, table.rows)

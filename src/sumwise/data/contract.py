@@ -27,6 +27,7 @@ from sumwise.data.expression import Call, Column, misplaced, suggest
 from sumwise.data.formula import Formula
 from sumwise.data.learn import learn
 from sumwise.data.levels import levels_of, numbers_among, refuse_names_of_rows, refuse_numbers_in_text
+from sumwise.data.random import RandomRule, random_from_dict, random_rules
 from sumwise.data.roles import calculated, column_names, factor_like, only_in_factor_calls, used_columns
 from sumwise.data.source import Source
 from sumwise.data.terms import Level, Part, Product, expand
@@ -57,7 +58,7 @@ class Contract:
 
     columns: the rule for each column that the formula uses.   learned: constants of center() and scale().
     products: what is multiplied to make columns of X.   names: R's names of the p columns of X.
-    weights: the expression that weighs the rows, as written; None without.
+    weights: the expression that weighs the rows, as written; None without.   random: the random-effects terms.
     """
 
     columns: tuple[ColumnRule, ...]
@@ -65,6 +66,7 @@ class Contract:
     products: tuple[Product, ...]
     names: tuple[str, ...]
     weights: str | None = None
+    random: tuple[RandomRule, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The contract in JSON's types."""
@@ -79,6 +81,7 @@ class Contract:
             products=tuple(tuple(Part(**part) for part in product) for product in values["products"]),
             names=tuple(values["names"]),
             weights=values.get("weights"),  # contracts of version 0.1 have none
+            random=random_from_dict(values.get("random", ())),
         )
 
     def kinds(self) -> dict[str, str]:
@@ -141,7 +144,8 @@ def agree(
         fault = "No terms: without an intercept there is no coefficient to estimate; write 1 for an intercept."
         raise misplaced(formula.text, len(formula.text), fault)
     learned = tuple(learn(call, tables, formula.text) for call in formula.learned())
-    return Contract(tuple(rules), learned, products, names, weighing.text if weighing else None)
+    weighed = weighing.text if weighing else None
+    return Contract(tuple(rules), learned, products, names, weighed, random_rules(formula, atom_levels))
 
 
 def _rule(name: str, kind: str, is_factor: bool, tables: Tables, keep: Mapping[str, np.ndarray | None]) -> ColumnRule:

@@ -19,7 +19,22 @@ from sumwise.data.roles import used_columns
 from sumwise.data.source import Source
 from sumwise.data.table import Table, complete_table
 from sumwise.data.weights import check_weights, parse_weights
-from sumwise.errors import DataError, UsageError
+from sumwise.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomTerm:
+    """One random-effects term in one site's rows: q effects, which may correlate, for each group of a factor.
+
+    factor: its name; columns: names of the effects; z (q arrays (n,) float64): the columns of Z.
+    group (n,) int64: places in `groups`, the sorted labels.
+    """
+
+    factor: str
+    columns: tuple[str, ...]
+    z: tuple[NDArray[np.float64], ...]
+    group: NDArray[np.int64]
+    groups: tuple[Label, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +44,7 @@ class Rows:
     x: tuple[NDArray[np.float64], ...]
     columns: tuple[str, ...]
     offset: NDArray[np.float64] | None
-    group: NDArray[np.int64]
-    groups: tuple[Label, ...]
+    random: tuple[RandomTerm, ...]
     kept: NDArray[np.int64]
     dropped: int
     exact: tuple[Decimals | None, ...]
@@ -50,7 +64,7 @@ class DesignBlock:
     it; columns: R's names of them.
     y (n,) float64: successes, or the response; size (n,) float64: trials, 1 for a single response.
     offset (n,) float64: the sum of the offset terms, None without any.
-    group (n,) int64: places in `groups`, the sorted labels; both are empty if the formula has no bar.
+    random: the random-effects terms, none if the formula has no bar.
     kept (n,) int64: the rows' places in the table, from 0; dropped: rows left out because a value was missing.
     weights (n,) float64: zero or more, None without any.
     exact (p), y_exact, offset_exact, weights_exact: the same numbers as exact decimals (n,), of which the floats are
@@ -62,8 +76,7 @@ class DesignBlock:
     y: NDArray[np.float64]
     size: NDArray[np.float64]
     offset: NDArray[np.float64] | None
-    group: NDArray[np.int64]
-    groups: tuple[Label, ...]
+    random: tuple[RandomTerm, ...]
     kept: NDArray[np.int64]
     dropped: int
     weights: NDArray[np.float64] | None
@@ -76,6 +89,16 @@ class DesignBlock:
     def X(self) -> NDArray[np.float64]:  # noqa: N802  (the design matrix)
         """The design matrix (n, p), Fortran order: a copy."""
         return _matrix(self.x, len(self.y))
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """(n,) places in `groups`, of a model with one grouping factor."""
+        return self.random[0].group
+
+    @property
+    def groups(self) -> tuple[Label, ...]:
+        """Sorted labels of the one grouping factor."""
+        return self.random[0].groups
 
 
 def build(
@@ -103,8 +126,7 @@ def build(
         y=y,
         size=size,
         offset=predictors.offset,
-        group=predictors.group,
-        groups=predictors.groups,
+        random=predictors.random,
         kept=predictors.kept,
         dropped=table.dropped,
         weights=None if weights is None else weights.floats(),
@@ -116,21 +138,23 @@ def build(
 
 
 def check_groups_disjoint(blocks: Mapping[str, DesignBlock]) -> None:
-    """Raises DataError if a group has rows at two sites: its integral is taken over all its rows at once."""
-    owner: dict[int | str, str] = {}
-    shared: dict[int | str, str] = {}
+    """Raises DataError if a group has rows at two sites: its effects depend on all its rows at once."""
+    owner: dict[tuple[str, Label], str] = {}
+    shared: dict[tuple[str, Label], str] = {}
     for site, block in blocks.items():
-        for label in block.groups:
-            first = owner.setdefault(label, site)
-            if first != site:
-                shared.setdefault(label, f"'{label}' (sites '{first}' and '{site}')")
+        for term in {term.factor: term for term in block.random}.values():
+            for label in term.groups if len(blocks) > 1 else ():
+                first = owner.setdefault((term.factor, label), site)
+                if first != site:
+                    shared.setdefault((term.factor, label), f"'{label}' (sites '{first}' and '{site}')")
     if shared:
         count = "1 group has" if len(shared) == 1 else f"{len(shared)} groups have"
         more = ", .." if len(shared) > 3 else ""
         fault = f"{count} rows at more than one site: {', '.join(list(shared.values())[:3])}{more}."
+        factor = next(iter(shared))[0]
         raise DataError(
-            f"{fault} A group must lie within one site. If these are different groups under one label, "
-            "make the labels unique, for instance site:group; if one group, bring its rows to one site."
+            f"{fault} A group of '{factor}' must lie within one site. If these are different groups under one label, "
+            f"make the labels unique, for instance site:{factor}; if one group, bring its rows to one site."
         )
 
 
@@ -141,7 +165,7 @@ def rows(formula: Formula, contract: Contract, source: Source, *, missing: str =
     """
     names = [c.name for c in formula.columns(response=False)]
     if not grouped:
-        predictors = {p.name for e in formula.predictors() for p in walk(e) if isinstance(p, Column)}
+        predictors = {p.name for e in formula.predictors(random=False) for p in walk(e) if isinstance(p, Column)}
         names = [name for name in names if name in predictors]
     table = complete_table(contract, source, missing, names, exact=not formula.bars, remedy=IN_NEW_ROWS)
     found = _rows(formula, contract, table, grouped=grouped)
@@ -151,15 +175,13 @@ def rows(formula: Formula, contract: Contract, source: Source, *, missing: str =
 
 
 def _rows(formula: Formula, contract: Contract, table: Table, *, grouped: bool) -> Rows:
-    columns = tuple(design(formula, contract, table))
+    columns = tuple(design(formula, contract, table, contract.products, contract.names))
     offset = _offset(formula, contract, table)
-    group, groups = _group(formula, table) if grouped and formula.bars else (np.empty(0, dtype=np.int64), ())
     return Rows(
         x=tuple(column.floats() for column in columns),
         columns=contract.names,
         offset=None if offset is None else offset.floats(),
-        group=group,
-        groups=groups,
+        random=_random(formula, contract, table) if grouped else (),
         kept=np.arange(table.n) if table.rows is None else table.rows,
         dropped=table.dropped,
         exact=tuple(column.exact for column in columns),
@@ -208,14 +230,17 @@ def row_weights(contract: Contract, table: Table) -> Numbers | None:
     return found
 
 
-def _group(formula: Formula, table: Table) -> tuple[np.ndarray, tuple[Label, ...]]:
-    """Codes and labels of the one grouping factor.  Raises UsageError if groups differ or are nested."""
-    bar = formula.bars[0]
-    names = [column.name for column in bar.columns]
-    if not names or any([column.name for column in other.columns] != names for other in formula.bars[1:]):
-        listed = ", ".join(bar.text for bar in formula.bars)
-        raise UsageError(f"One grouping factor is supported, a column or an interaction a:b; the formula has {listed}.")
-    return factorise(table.site, {name: table.columns[name] for name in names})
+def _random(formula: Formula, contract: Contract, table: Table) -> tuple[RandomTerm, ...]:
+    """The random-effects terms of the contract; terms of one factor share its codes."""
+    factors: dict[tuple[str, ...], tuple[NDArray[np.int64], tuple[Label, ...]]] = {}
+    found = []
+    for rule in contract.random:
+        if rule.columns not in factors:
+            factors[rule.columns] = factorise(table.site, {name: table.columns[name] for name in rule.columns})
+        z = tuple(column.floats() for column in design(formula, contract, table, rule.products, rule.names))
+        check_sizes(table.site, z, rule.names)
+        found.append(RandomTerm(rule.group, rule.names, z, *factors[rule.columns]))
+    return tuple(found)
 
 
 def _matrix(x: tuple[np.ndarray, ...], n: int) -> np.ndarray:

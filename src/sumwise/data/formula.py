@@ -9,6 +9,7 @@ Every variable of the fixed part (a column, or a function call) becomes an `Atom
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,21 +46,27 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A random-effect term.  (1 + x | a:b): terms "1 + x", group "a:b", columns ("a", "b").
+    """A random-effect term as written, (1 + x | a/b).
 
-    columns is empty where the group is not a plain column or interaction (a/b); at: its place in the formula.
+    terms: "1 + x"; fixed: the same over stand-ins; separate: written with ||, effects without correlation; group:
+    "a/b"; factors: the grouping factors that it stands for, each the columns whose interaction it is, (a,) and (a, b);
+    empty where the group is something else; at: its place in the formula.
     """
 
     text: str
     terms: str
+    fixed: str
+    separate: bool
     group: str
-    columns: tuple[Column, ...]
+    factors: tuple[tuple[Column, ...], ...]
     at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A parsed formula.  fixed: the fixed part over stand-ins, "v0 + v1:v2", where v0 stands for atoms[0]."""
+    """A parsed formula.  fixed: the fixed part over stand-ins, "v0 + v1:v2", where v0 stands for atoms[0]; atoms: those
+    of the fixed part, then those that bars alone have.
+    """
 
     text: str
     response: Response
@@ -68,9 +75,10 @@ class Formula:
     offsets: tuple[Expression, ...]
     bars: tuple[Bar, ...]
 
-    def predictors(self) -> Iterator[Expression]:
-        """All expressions right of the `~`, bars excepted."""
-        yield from (atom.expression for atom in self.atoms)
+    def predictors(self, *, random: bool = True) -> Iterator[Expression]:
+        """All expressions right of the `~`, but for the groups.  random: those that bars alone have as well."""
+        fixed = set(stand_ins(self.fixed))
+        yield from (atom.expression for i, atom in enumerate(self.atoms) if random or i in fixed)
         yield from self.offsets
 
     def outcomes(self) -> Iterator[Expression]:
@@ -86,15 +94,19 @@ class Formula:
             for part in walk(expression):
                 if isinstance(part, Column):
                     found.setdefault(part.name, part)
-        for bar in self.bars:
-            for column in bar.columns:
-                found.setdefault(column.name, column)
+        for column in (c for bar in self.bars for factor in bar.factors for c in factor):
+            found.setdefault(column.name, column)
         return tuple(found.values())
 
     def learned(self) -> tuple[Call, ...]:
         """Each center() and scale() call, once, in the order of the formula."""
         parts = (part for expression in (*self.outcomes(), *self.predictors()) for part in walk(expression))
         return tuple(dict.fromkeys(p for p in parts if isinstance(p, Call) and p.function in LEARNED))
+
+
+def stand_ins(fixed: str) -> list[int]:
+    """The atoms that an algebra over stand-ins names, each as often as it does."""
+    return [int(number) for number in re.findall(r"\bv(\d+)\b", fixed)]
 
 
 def parse(text: str) -> Formula:
@@ -187,20 +199,21 @@ class _Terms:
         atoms: dict[Expression, Atom] = {}
         fixed: list[str] = []
         offsets: list[Expression] = []
-        bars: list[Bar] = []
+        bars: list[tuple[list[Token], int]] = []
         for sign, item in self._items():
             bar_at = _bar_place(item)
             is_offset = item[0].value == "offset" and item[1].value == "("
             if sign == "-" and (bar_at or is_offset):
                 raise misplaced(self.text, item[0].start, "A bar or an offset is added ('+'), never taken away.")
             if bar_at:
-                bars.append(self._bar(item, bar_at))
+                bars.append((item, bar_at))
             elif is_offset:
                 offsets.append(self._offset(item))
             else:
                 fixed += [sign, *self._algebra(item, atoms)]
         joined = " ".join(fixed[1:] if fixed[:1] == ["+"] else fixed) or "1"
-        return Formula(self.text, response, joined, tuple(atoms.values()), tuple(offsets), tuple(bars))
+        random = tuple(self._bar(*bar, atoms) for bar in bars)  # after the fixed part, whose atoms come first
+        return Formula(self.text, response, joined, tuple(atoms.values()), tuple(offsets), random)
 
     def _items(self) -> Iterator[tuple[str, list[Token]]]:
         """(its sign, its tokens with an `end` token behind), for each item at the top level."""
@@ -219,7 +232,7 @@ class _Terms:
             else:
                 item.append(token)
 
-    def _bar(self, item: Sequence[Token], bar_at: int) -> Bar:
+    def _bar(self, item: Sequence[Token], bar_at: int, atoms: dict[Expression, Atom]) -> Bar:
         """( terms | group ).  Raises UsageError where either side is empty or the brackets hold more."""
         inner = item[1:-2]
         terms, group = inner[: bar_at - 1], inner[bar_at:]
@@ -230,13 +243,18 @@ class _Terms:
             raise misplaced(self.text, item[-2].start, "No group after the bar; write (1 | g).")
         if any(token.value in ("|", "||") and token.kind == "operator" for token in group):
             raise misplaced(self.text, group[0].start, "A bar term holds one bar.")
-        for side in (terms, group):
-            list(self._algebra([*side, Token("end", "", side[-1].stop, side[-1].stop)], {}))
+
+        def algebra(side: Sequence[Token], atoms: dict[Expression, Atom]) -> str:
+            return " ".join(self._algebra([*side, Token("end", "", side[-1].stop, side[-1].stop)], atoms))
+
+        algebra(group, {})
         return Bar(
             text=self.text[item[0].start : item[-2].stop],
             terms=self.text[terms[0].start : terms[-1].stop],
+            fixed=algebra(terms, atoms),
+            separate=mark.value == "||",
             group=self.text[group[0].start : group[-1].stop],
-            columns=_interaction(group),
+            factors=_factors(group),
             at=item[0].start,
         )
 
@@ -327,9 +345,10 @@ def _bar_place(item: Sequence[Token]) -> int:
     return 0
 
 
-def _interaction(group: Sequence[Token]) -> tuple[Column, ...]:
-    """The columns of g or a:b:c; empty for any other way to write groups."""
-    names, colons = group[::2], group[1::2]
-    if all(token.kind == "name" for token in names) and all(token.value == ":" for token in colons):
-        return tuple(Column(token.value, token.start) for token in names)
-    return ()
+def _factors(group: Sequence[Token]) -> tuple[tuple[Column, ...], ...]:
+    """The grouping factors of g, a:b:c or a/b/c; none for any other way to write groups."""
+    names, signs = group[::2], {token.value for token in group[1::2]}
+    if not all(token.kind == "name" for token in names) or signs not in (set(), {":"}, {"/"}):
+        return ()
+    columns = tuple(Column(token.value, token.start) for token in names)
+    return tuple(columns[: i + 1] for i in range(len(columns))) if signs == {"/"} else (columns,)

@@ -205,18 +205,19 @@ class _Site:
 
         known: places that are passed over.
         """
-        found, levels = variables(self.formula, self.contract, self.table), self.contract.levels(self.formula)
+        products, levels = self.contract.products, self.contract.levels(self.formula)
+        found = variables(self.formula, self.contract, self.table, products)
         given = row_weights(self.contract, self.table)
         weights = None if given is None else given.floats()
         with np.errstate(all="ignore"):
-            design = [(product, c) for product in self.contract.products for c in choices(product, levels)]
+            design = [(product, c) for product in products for c in choices(product, levels)]
             for place, (product, choice) in enumerate(design):
                 error = None if place in known else self._of_column(product, choice, found)
                 yield _sum_of_squares(error, weights)
             yield _sum_of_squares(None if len(design) in known else self._of_response(), weights)
 
     def _of_column(
-        self, product: Product, choice: Sequence[int | None], found: Sequence[Variable]
+        self, product: Product, choice: Sequence[int | None], found: Mapping[int, Variable]
     ) -> NDArray[np.float64] | None:
         numbers = [part.atom for part in product if not found[part.atom].levels or self._is_worked_out(part.atom)]
         if len(product) == 1 and len(numbers) == 1:
@@ -229,7 +230,7 @@ class _Site:
         for name in sorted(moving):
             moved = []
             for columns in self._moved(name):
-                there = list(found)
+                there = dict(found)
                 for atom in numbers:
                     if name in found[atom].inputs:
                         values = self._evaluated(self.formula.atoms[atom].expression, columns)

@@ -37,7 +37,7 @@ def _check(formula: Formula, options: Options) -> None:
         found = f"{len(formula.bars)} random-effect terms"
         raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
     (bar,) = formula.bars
-    if bar.terms.replace(" ", "") != "1" or not bar.columns:
+    if bar.fixed.replace(" ", "") != "1" or len(bar.factors) != 1:
         raise misplaced(
             formula.text,
             bar.at,

@@ -39,13 +39,14 @@ def predict(
     for coefficient, column in zip(beta, new.x, strict=True):
         eta += coefficient * column
     if random:
+        (term,) = new.random
         known = dict(zip(effects.levels, effects.mode, strict=True))
-        unknown = [label for label in new.groups if label not in known]
+        unknown = [label for label in term.groups if label not in known]
         if unknown and new_groups == "error":
             raise DataError(
                 f"{len(unknown)} group(s) of '{effects.group}' were not in the fit, for instance {unknown[0]!r}; "
                 f"new_groups='zero' predicts them with a random effect of zero"
             )
-        eta += np.array([known.get(label, 0.0) for label in new.groups])[new.group]
+        eta += np.array([known.get(label, 0.0) for label in term.groups])[term.group]
     index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(eta))
     return pd.Series(eta if kind == "link" else 1 / (1 + exp(-eta)), index=index, name=kind)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sumwise import __version__
 from sumwise.data import Contract, DesignBlock, Formula, build, parse
+from sumwise.data.random import random_rules
 from sumwise.data.roles import used_columns
 from sumwise.data.source import Source
 from sumwise.data.terms import column_names, expand
@@ -83,6 +84,8 @@ def _check_follows(formula: Formula, contract: Contract) -> None:
     levels = contract.levels(formula)
     products = expand(formula.fixed, tuple(bool(of_atom) for of_atom in levels))
     names = column_names(products, [atom.text for atom in formula.atoms], levels)
+    if contract.random != random_rules(formula, levels):
+        raise UsageError(f"the contract of the study has other random effects than its formula, {formula.text!r}")
     if contract.products != products or contract.names != names:
         raise UsageError(
             f"the formula of the study makes the columns {names}, its contract other ones: {contract.names}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 from formulaic import model_matrix
 
-from sumwise.data import agree, build, open_sites, parse, rows
+from sumwise.data import Contract, agree, build, check_groups_disjoint, open_sites, parse, rows
 from sumwise.errors import DataError, SiteError, UsageError
 from sumwise.maths import elementary
 
@@ -194,10 +195,82 @@ def test_measured_numbers_make_no_groups():
         block_of("y ~ f + (1 | x)", FRAME)
 
 
-def test_different_groups_are_refused():
-    for bars in ("(1 | g) + (1 | f)", "(1 | g/f)"):
-        with pytest.raises(UsageError, match="One grouping factor"):
-            block_of(f"y ~ x + {bars}", FRAME)
+def random_of(bars: str) -> list[tuple[str, tuple[str, ...], int]]:
+    """Factor, effects and number of groups of each random-effects term."""
+    return [(term.factor, term.columns, len(term.groups)) for term in block_of(f"y ~ x + {bars}", FRAME).random]
+
+
+@pytest.mark.parametrize(
+    ("bars", "terms"),
+    [
+        ("(x | g)", [("g", ("(Intercept)", "x"), 3)]),
+        ("(1 + x | g)", [("g", ("(Intercept)", "x"), 3)]),
+        ("(0 + x | g)", [("g", ("x",), 3)]),
+        ("(x || g)", [("g", ("(Intercept)",), 3), ("g", ("x",), 3)]),
+        ("(1 | g) + (0 + x | g)", [("g", ("(Intercept)",), 3), ("g", ("x",), 3)]),
+        ("(1 | g) + (1 | f)", [("g", ("(Intercept)",), 3), ("f", ("(Intercept)",), 3)]),
+        ("(1 | g/f)", [("g", ("(Intercept)",), 3), ("g:f", ("(Intercept)",), 6)]),
+        ("(f | g)", [("g", ("(Intercept)", "fb", "fc"), 3)]),
+        ("(0 + f | g)", [("g", ("fa", "fb", "fc"), 3)]),
+        ("(f || g)", [("g", ("(Intercept)",), 3), ("g", ("fa", "fb", "fc"), 3)]),
+        ("(x * k || g)", [("g", (name,), 3) for name in ("(Intercept)", "x", "k", "x:k")]),
+        ("(k + I(x^2) | g)", [("g", ("(Intercept)", "k", "I(x^2)"), 3)]),
+    ],
+)
+def test_bars_stand_for_random_effects_as_in_r(bars, terms):
+    assert random_of(bars) == terms
+
+
+def test_the_columns_of_z_are_those_of_the_rows():
+    (term,) = block_of("y ~ 1 + (k + x:f | g)", FRAME).random
+    assert term.columns == ("(Intercept)", "k", "x:fa", "x:fb", "x:fc")
+    expected = [np.ones(6), FRAME["k"], *(FRAME["x"] * (FRAME["f"] == level) for level in "abc")]
+    assert all(np.array_equal(found, column) for found, column in zip(term.z, expected, strict=True))
+    assert [term.groups[code] for code in term.group] == FRAME["g"].tolist()
+
+
+def test_a_column_of_a_bar_alone_makes_no_fixed_effect():
+    block = block_of("y ~ x + (k | g)", FRAME)
+    assert block.columns == ("(Intercept)", "x")
+    assert block.random[0].columns == ("(Intercept)", "k")
+
+
+def test_new_rows_without_groups_need_no_column_that_bars_alone_have():
+    formula, sources = parse("y ~ x + (k | g)"), open_sites(FRAME)
+    contract = agree(formula, sources)
+    new = open_sites(FRAME[["x"]])["data"]
+    assert rows(formula, contract, new, grouped=False).random == ()
+    (term,) = rows(formula, contract, sources["data"]).random
+    assert np.array_equal(term.z[1], FRAME["k"])
+
+
+@pytest.mark.parametrize(
+    ("bars", "fault"),
+    [
+        ("(1 | log(g))", "the group is a column"),
+        ("(1 | g + f)", "the group is a column"),
+        ("(0 | g)", "has no effect"),
+        ("(1 | g) + (x | g)", "'\\(Intercept\\)' varies by 'g' in a term before"),
+        ("(1 | g:f) + (1 | f:g)", "'\\(Intercept\\)' varies by 'f:g' in a term before"),
+    ],
+)
+def test_bars_that_mean_nothing_are_refused(bars, fault):
+    with pytest.raises(UsageError, match=fault):
+        block_of(f"y ~ x + {bars}", FRAME)
+
+
+def test_a_group_of_any_factor_lies_within_one_site():
+    both = {"A": FRAME, "B": FRAME.assign(g=[100, 101, 102, 103, 104, 105])}
+    formula, sources = parse("y ~ x + (1 | g) + (1 | f)"), open_sites(both)
+    contract = agree(formula, sources)
+    blocks = {name: build(formula, contract, source) for name, source in sources.items()}
+    with pytest.raises(DataError, match=r"3 groups have rows at more than one site: 'a' \(sites 'A' and 'B'\)"):
+        check_groups_disjoint(blocks)
+
+
+def test_random_effects_stay_in_a_contract_through_json():
+    contract = agree(parse("y ~ x + (f || g) + (1 | g:k)"), open_sites(FRAME))
+    assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
 
 
 MISSING = pd.DataFrame(
@@ -306,10 +379,11 @@ def test_new_rows_need_no_response_and_no_group():
     found = rows(formula, contract, new)
     assert found.X.tolist() == [[1, 1, 0, 1], [1, 2, 0, 0]]
     assert found.offset.tolist() == [1, 2]
-    assert [found.groups[code] for code in found.group] == [99, 7]
+    (term,) = found.random
+    assert [term.groups[code] for code in term.group] == [99, 7]
     (new,) = open_sites(pd.DataFrame({"x": [1.0, None], "f": ["c", "a"], "k": [1, 2]})).values()
     found = rows(formula, contract, new, missing="drop", grouped=False)
-    assert (found.kept.tolist(), found.dropped, found.groups) == ([0], 1, ())
+    assert (found.kept.tolist(), found.dropped, found.random) == ([0], 1, ())
     with pytest.raises(SiteError, match="no column named 'g'"):
         rows(formula, contract, new)
 

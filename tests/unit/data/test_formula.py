@@ -40,21 +40,23 @@ def test_a_full_formula_is_split_into_its_parts():
 
 
 @pytest.mark.parametrize(
-    ("bar", "terms", "group", "columns"),
+    ("bar", "terms", "fixed", "group", "factors"),
     [
-        ("(1 | g)", "1", "g", ["g"]),
-        ("(1 + x | g)", "1 + x", "g", ["g"]),
-        ("(x || g)", "x", "g", ["g"]),
-        ("(1 | a/b)", "1", "a/b", []),
-        ("(0 + I(x^2) | site:patient)", "0 + I(x^2)", "site:patient", ["site", "patient"]),
-        ("(1 | `my herd`)", "1", "`my herd`", ["my herd"]),
+        ("(1 | g)", "1", "1", "g", [["g"]]),
+        ("(1 + x | g)", "1 + x", "1 + v0", "g", [["g"]]),
+        ("(x || g)", "x", "v0", "g", [["g"]]),
+        ("(1 | a/b)", "1", "1", "a/b", [["a"], ["a", "b"]]),
+        ("(1 | a/b:c)", "1", "1", "a/b:c", []),
+        ("(0 + I(x^2) | site:patient)", "0 + I(x^2)", "0 + v1", "site:patient", [["site", "patient"]]),
+        ("(1 | `my herd`)", "1", "1", "`my herd`", [["my herd"]]),
     ],
 )
-def test_every_grammatical_bar_is_read(bar, terms, group, columns):
+def test_every_grammatical_bar_is_read(bar, terms, fixed, group, factors):
     formula = parse(f"y ~ x + {bar}")
     (read,) = formula.bars
-    assert (read.text, read.terms, read.group) == (bar, terms, group)
-    assert [column.name for column in read.columns] == columns
+    assert (read.text, read.terms, read.fixed, read.group) == (bar, terms, fixed, group)
+    assert read.separate == ("||" in bar)
+    assert [[column.name for column in factor] for factor in read.factors] == factors
     assert formula.fixed == "v0"
 
 

@@ -46,7 +46,7 @@ def test_a_response_is_any_finite_number(response, y):
     assert block.y.dtype == np.float64
     assert block.y.tolist() == y
     assert block.size.tolist() == [1, 1, 1, 1]
-    assert (block.weights, block.groups, len(block.group)) == (None, (), 0)
+    assert (block.weights, block.random) == (None, ())
 
 
 def test_a_response_that_is_not_finite_is_refused():
