@@ -48,12 +48,14 @@ def _mixed(formula: str, data: Any) -> MixedFit:
 
 def numbers(fitted: MixedFit) -> NDArray[np.float64]:
     """All estimates of a fit but the effects of groups, in one array."""
-    return np.concatenate([fitted.beta, [fitted.theta_value, fitted.loglik], fitted.covariance.ravel()])
+    return np.concatenate([fitted.beta, fitted.theta, [fitted.loglik], fitted.covariance.ravel()])
 
 
 def _same_bits(apart: MixedFit, pooled: MixedFit) -> str:
     """One line that compares every number of two fits, bit by bit."""
-    one, other = (np.concatenate([numbers(f), f.effects.mode]) for f in (apart, pooled))
+    one, other = (
+        np.concatenate([numbers(f), *(effects.mode.ravel() for effects in f.random)]) for f in (apart, pooled)
+    )
     differing = int(np.sum(one.view(np.int64) != other.view(np.int64)))
     where = f"from {len(apart.site_records)} sites and from one pooled table"
     if differing:
@@ -70,7 +72,8 @@ def _two_sites(folder: Path, say: Callable[[str], None]) -> None:
     say(_indent(result.summary()))
     say("\n     true beta: " + "  ".join(f"{b:.3f}" for b in simulation.true_beta))
     say(f"   The maximum is reached after {len(result.round_records)} rounds: logLik {result.loglik:.10f}.")
-    zero = "is zero" if result.theta_value == 0 else f"is {result.theta_value**2:.4g}"
+    variance = result.varcomp["variance"].iloc[0]
+    zero = "is zero" if variance == 0 else f"is {variance:.4g}"
     say(f"   The variance between the two sites {zero} at the optimum: the noise of this simulation belongs to rows,")
     say("   not to sites, and the sites differ no more than chance makes them.")
 

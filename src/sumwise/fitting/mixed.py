@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-
 import numpy as np
 
 from sumwise.data import DesignBlock, Formula
@@ -17,7 +15,8 @@ from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, Sta
 from sumwise.models.glmm_messages import Moments, Question
 from sumwise.models.glmm_site import Site
 from sumwise.results.mixed import MixedFit
-from sumwise.results.record import Quadrature, RandomEffects, RoundRecord, Verdict
+from sumwise.results.random import RandomEffects, intercepts
+from sumwise.results.record import Quadrature, RoundRecord, Verdict
 
 LINKS = {"binomial": "logit"}
 """Families with random effects, and their links."""
@@ -82,13 +81,12 @@ def _record(round_: Round, state: State) -> RoundRecord:
 
 def _effects(group: str, here: Here, estimate: Estimate) -> RandomEffects:
     """Of the groups whose rows are at hand."""
-    found: list[tuple[int | str, float, float]] = []
-    for name, site in here.sites.items():
-        mode, scale = (estimate.theta * values for values in site.modes(estimate.question))
-        found.extend(zip(here.blocks[name].groups, mode.tolist(), scale.tolist(), strict=True))
-    found.sort(key=itemgetter(0))
-    labels, modes, sds = zip(*found, strict=True) if found else ((), (), ())
-    return RandomEffects(group, labels, modes, sds)
+    parts = [(here.blocks[name].groups, *site.modes(estimate.question)) for name, site in here.sites.items()]
+    labels = [label for part in parts for label in part[0]]
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    levels = tuple(labels[k] for k in order)
+    mode, scale = (estimate.theta * np.concatenate([np.empty(0), *(part[k] for part in parts)])[order] for k in (1, 2))
+    return intercepts(group, estimate.theta, estimate.groups, levels, mode, scale)
 
 
 def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
@@ -125,16 +123,17 @@ def _result(written: Written, model: RandomIntercept, state: State, here: Here) 
         formula=written.formula.text,
         family=options.family,
         link=LINKS[options.family],
+        method="ML",
         nodes=options.nodes,
         contract=contract.to_dict(),
         terms=contract.names,
         beta=estimate.beta,
-        theta_value=estimate.theta,
+        random=(_effects(model.group, here, estimate),),
+        scale=None,
         covariance=estimate.vcov,
+        fixed=(0,) if estimate.theta == 0 else (),
         loglik_value=estimate.loglik,
         nobs=estimate.rows,
-        groups=estimate.groups,
-        effects=_effects(model.group, here, estimate),
         verdict_record=_verdict(estimate, model.group, bound),
         quadrature=Quadrature(estimate.nodes, estimate.error, bound),
         round_records=tuple(written.rounds),

@@ -15,7 +15,7 @@ import pandas as pd
 from sumwise.errors import UsageError
 from sumwise.results.record import RoundRecord, SiteRecord, Verdict
 
-FORMAT = 2
+FORMAT = 3
 """Version of the JSON that `to_json` writes."""
 
 

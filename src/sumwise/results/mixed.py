@@ -1,4 +1,4 @@
-"""The fit of a mixed model: fixed effects, the variance between groups, and the groups' own effects."""
+"""The fit of a mixed model: fixed effects, the covariance of the random effects, and the groups' own effects."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from sumwise.results import mixed_summary
 from sumwise.results.fit import Fit, common_fields
 from sumwise.results.inference import normal_quantile, two_sided_p
 from sumwise.results.predict import predict
-from sumwise.results.record import Quadrature, RandomEffects, Verdict
+from sumwise.results.random import Component, RandomEffects
+from sumwise.results.record import Quadrature, Verdict
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MixedFit(Fit):
     """A fitted mixed model.
 
-    nodes: as asked for; beta (p,): fixed effects; theta_value: standard deviation of the random intercept; covariance:
-    of (beta, theta), (p + 1, p + 1), of beta alone, (p, p), where theta is zero; loglik_value: maximised
-    log-likelihood, binomial coefficients included; groups: how many; effects: conditional modes of those groups whose
-    rows are here; quadrature: its nodes and measured error; verdict_record: how far to believe it.
+    method: "ML" or "REML"; nodes: as asked for, None where nothing is integrated by quadrature; beta (p,): fixed
+    effects; random: the effects of each grouping factor; scale: residual standard deviation (gaussian), size (negative
+    binomial) or shape (Gamma), None for families that have none.
+    covariance: of beta, the thetas without those in `fixed`, and log scale if there is one; fixed: places of thetas
+    that lie on the boundary, and have no standard error.
+    loglik_value: maximised (restricted) log-likelihood, constants included; quadrature: nodes and measured error, None
+    without; verdict_record: how far to believe it.
     """
 
-    nodes: int | str
+    method: str
+    nodes: int | str | None
     beta: NDArray[np.float64]
-    theta_value: float
+    random: tuple[RandomEffects, ...]
+    scale: float | None
     covariance: NDArray[np.float64]
+    fixed: tuple[int, ...]
     loglik_value: float
-    groups: int
-    effects: RandomEffects
-    quadrature: Quadrature
+    quadrature: Quadrature | None
     verdict_record: Verdict
 
     model: ClassVar[str] = "mixed"
@@ -61,44 +66,66 @@ class MixedFit(Fit):
 
     @property
     def theta(self) -> pd.Series:
-        """Relative Cholesky factor of the random effects: here the standard deviation of the intercepts."""
-        return pd.Series([self.theta_value], index=[f"{self.effects.group}.(Intercept)"], name="theta")
+        """Relative Cholesky factors of the random effects, lower triangles column by column, as lme4's getME(fit,
+        "theta"): times sigma, those of their covariance.  Of a single intercept it is the standard deviation, relative
+        to sigma.
+        """
+        names = [name for effects in self.random for name in effects.names()]
+        return pd.Series(np.concatenate([effects.theta for effects in self.random]), index=names, name="theta")
 
     @property
-    def theta_se(self) -> float:
-        """Standard error of theta; nan where theta is zero: on the boundary it has none."""
-        p = len(self.terms)
-        return float(np.sqrt(self.covariance[p, p])) if len(self.covariance) > p else float("nan")
+    def theta_se(self) -> pd.Series:
+        """Standard errors of theta; nan on the boundary, where it has none."""
+        theta, p = self.theta, len(self.terms)
+        free = [k for k in range(len(theta)) if k not in self.fixed]
+        se = np.full(len(theta), np.nan)
+        se[free] = np.sqrt(np.diag(self.covariance)[p : p + len(free)])
+        return pd.Series(se, index=theta.index, name="std_error")
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation: 1, since the binomial family has no scale of its own."""
-        return 1.0
+        """Residual standard deviation of a gaussian response, 1 / sqrt(shape) of a Gamma one; 1 for families without a
+        scale of their own.
+        """
+        if self.scale is None or self.family not in ("gaussian", "gamma"):
+            return 1.0
+        return self.scale if self.family == "gaussian" else float(1 / np.sqrt(self.scale))
 
     @property
     def varcomp(self) -> pd.DataFrame:
-        """Variance components: group, term, variance and sd of the random effects (not of their estimates),
-        corr between effects.
+        """Variance components: one row an effect, with group, term, variance and sd of the random effects (not of their
+        estimates); one row a pair of effects that may correlate, term and other, with corr (nan where a variance is
+        zero); for a gaussian response the residual last.
         """
-        row = (self.effects.group, "(Intercept)", self.theta_value**2, self.theta_value, float("nan"))
-        return pd.DataFrame([row], columns=["group", "term", "variance", "sd", "corr"])
+        return pd.DataFrame(self.components(), columns=list(Component._fields))
+
+    def components(self) -> list[Component]:
+        """The rows of `varcomp`."""
+        relative = self.sigma if self.family == "gaussian" else 1.0
+        rows = [row for effects in self.random for row in effects.components(relative)]
+        if self.family == "gaussian":
+            rows.append(Component("Residual", "", "", self.sigma**2, self.sigma, float("nan")))
+        return rows
 
     @property
     def ngroups(self) -> pd.Series:
         """Number of groups, by grouping factor."""
-        return pd.Series([self.groups], index=[self.effects.group], name="groups")
+        found = {effects.group: effects.groups for effects in self.random}
+        return pd.Series(list(found.values()), index=list(found), name="groups")
 
     # -- criteria --
 
     @property
     def loglik(self) -> float:
-        """Maximised log-likelihood, binomial coefficients included."""
+        """Maximised log-likelihood, all constants included (binomial coefficients among them); the restricted one after
+        REML.
+        """
         return self.loglik_value
 
     @property
     def df(self) -> int:
-        """Number of estimated parameters: fixed effects and theta."""
-        return len(self.terms) + 1
+        """Number of estimated parameters: fixed effects, thetas and scale."""
+        return len(self.terms) + len(self.theta) + (self.scale is not None)
 
     @property
     def deviance(self) -> float:
@@ -112,18 +139,32 @@ class MixedFit(Fit):
 
     # -- after the fit --
 
-    def ranef(self) -> pd.DataFrame:
-        """Conditional modes of the random intercepts and their conditional standard deviations, by group.
+    def ranef(self, group: str | None = None) -> pd.DataFrame:
+        """Conditional modes of the random effects and their conditional standard deviations ("sd ..."), by group.
 
-        Raises UsageError for the result of a study: its sites keep the modes of their groups to themselves.
+        group: the grouping factor, where there are several.
+        Raises UsageError for one that is none, and for the result of a study: its sites keep the effects of their
+        groups to themselves.
         """
-        if not self.effects.levels:
+        return pd.concat([effects.ranef() for effects in self._effects(group)], axis=1)
+
+    def ranef_cov(self, group: str | None = None) -> NDArray[np.float64]:
+        """Conditional covariances of the effects, (groups, q, q), in the order of `ranef`.  Raises as `ranef`."""
+        (effects,) = self._effects(group)
+        return effects.covariance
+
+    def _effects(self, group: str | None) -> list[RandomEffects]:
+        """Those of one factor; several where the model has terms of it that were fitted apart."""
+        known = list(self.ngroups.index)
+        if len(known) > 1 if group is None else group not in known:
+            raise UsageError(f"group={group!r}: the grouping factors are {', '.join(map(repr, known))}; name one")
+        found = [effects for effects in self.random if group in (None, effects.group)]
+        if not found[0].levels:
             raise UsageError(
-                f"the effects of the groups of '{self.effects.group}' stay at the sites of the study; each site has "
+                f"the effects of the groups of '{found[0].group}' stay at the sites of the study; each site has "
                 f"those of its own groups: sumwise site run --json FILE"
             )
-        index = pd.Index(self.effects.levels, name=self.effects.group)
-        return pd.DataFrame({"(Intercept)": self.effects.mode, "sd": self.effects.sd}, index=index)
+        return found
 
     def predict(self, data: Any, *, random: bool = True, kind: str = "response", new_groups: str = "zero") -> pd.Series:
         """Predictions for the rows of `data` (any table that `fit` accepts).
@@ -134,12 +175,14 @@ class MixedFit(Fit):
         zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are
         refused.   The result of a study cannot tell new groups from those of other sites: there say which you want.
         """
-        if random and new_groups == "zero" and len(self.effects.levels) < self.groups:
-            raise UsageError(
-                f"the effects of {self.groups - len(self.effects.levels)} of {self.groups} groups stay at the sites of "
-                f"the study: predict with random=False, or with new_groups='error' for groups that are known here"
-            )
-        fitted = (self.formula, self.contract, self.beta, self.effects)
+        for effects in self.random if random and new_groups == "zero" else ():
+            away = effects.groups - len(effects.levels)
+            if away:
+                raise UsageError(
+                    f"the effects of {away} of {effects.groups} groups stay at the sites of the study: predict with "
+                    f"random=False, or with new_groups='error' for groups that are known here"
+                )
+        fitted = (self.formula, self.contract, self.link, self.beta, self.random)
         return predict(*fitted, data, random=random, kind=kind, new_groups=new_groups)
 
     def confint(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
@@ -151,8 +194,8 @@ class MixedFit(Fit):
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error,
-        statistic, p_value, lower, upper. The random row is a standard deviation; it has no p-value, since
-        zero lies on the boundary.
+        statistic, p_value, lower, upper. Random rows are standard deviations and correlations; they have no p-value,
+        since zero lies on the boundary.
         """
         z = self.beta / self.se.to_numpy()
         fixed = pd.DataFrame(
@@ -167,15 +210,20 @@ class MixedFit(Fit):
         fixed["statistic"], fixed["p_value"] = z, two_sided_p(z)
         interval = self.confint(level)
         fixed["lower"], fixed["upper"] = interval["lower"].to_numpy(), interval["upper"].to_numpy()
-        random = {
-            "effect": "random",
-            "group": self.effects.group,
-            "term": "sd (Intercept)",
-            "estimate": self.theta_value,
-            "std_error": self.theta_se,
-        }
-        nothing = dict.fromkeys(("statistic", "p_value", "lower", "upper"), float("nan"))
-        return pd.DataFrame([*fixed.to_dict("records"), random | nothing])
+        nothing = dict.fromkeys(("std_error", "statistic", "p_value", "lower", "upper"), float("nan"))
+        return pd.DataFrame([*fixed.to_dict("records"), *({**row, **nothing} for row in self._random_rows())])
+
+    def _random_rows(self) -> list[dict[str, Any]]:
+        """Of tidy: standard deviations and correlations."""
+        return [
+            {
+                "effect": "random",
+                "group": row.group,
+                "term": f"corr {row.term}, {row.other}" if row.other else f"sd {row.term}".strip(),
+                "estimate": row.corr if row.other else row.sd,
+            }
+            for row in self.components()
+        ]
 
     def glance(self) -> pd.DataFrame:
         """The fit in one row: nobs, groups, sites, df, loglik, deviance, aic, bic, rounds, verdict,
@@ -185,7 +233,7 @@ class MixedFit(Fit):
             [
                 {
                     "nobs": self.nobs,
-                    "groups": self.groups,
+                    "groups": int(self.ngroups.iloc[0]) if len(self.ngroups) == 1 else self.ngroups.to_dict(),
                     "sites": len(self.site_records),
                     "df": self.df,
                     "loglik": self.loglik,
@@ -194,7 +242,7 @@ class MixedFit(Fit):
                     "bic": self.bic,
                     "rounds": len(self.round_records),
                     "verdict": self.verdict.code,
-                    "quadrature_error": self.quadrature.error,
+                    "quadrature_error": self.quadrature.error if self.quadrature else np.nan,
                 }
             ]
         )
@@ -209,22 +257,30 @@ class MixedFit(Fit):
     # -- keep and restore --
 
     def _values(self) -> dict[str, Any]:
-        return asdict(self) | {"beta": self.beta.tolist(), "covariance": self.covariance.tolist()}
+        plain = {name: value for name, value in vars(self).items() if name != "random"}
+        return (
+            plain
+            | {name: [asdict(record) for record in plain[name]] for name in ("round_records", "site_records")}
+            | {"verdict_record": asdict(self.verdict_record)}
+            | {"quadrature": asdict(self.quadrature) if self.quadrature else None}
+            | {"beta": self.beta.tolist(), "covariance": self.covariance.tolist()}
+            | {"random": [effects.values() for effects in self.random]}
+        )
 
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Self:
-        effects, quadrature = values["effects"], values["quadrature"]
-        columns = (tuple(effects[name]) for name in ("levels", "mode", "sd"))
-        nodes = {int(k): n for k, n in quadrature["nodes"].items()}
+        quadrature = values["quadrature"]
+        if quadrature is not None:
+            nodes = {int(k): n for k, n in quadrature["nodes"].items()}
+            quadrature = Quadrature(nodes, quadrature["error"], quadrature["bound"])
+        plain = ("method", "nodes", "scale", "loglik_value")
         return cls(
             **common_fields(values),
-            nodes=values["nodes"],
+            **{name: values[name] for name in plain},
             beta=np.array(values["beta"]),
-            theta_value=values["theta_value"],
             covariance=np.array(values["covariance"]),
-            loglik_value=values["loglik_value"],
-            groups=values["groups"],
-            effects=RandomEffects(effects["group"], *columns),
-            quadrature=Quadrature(nodes, quadrature["error"], quadrature["bound"]),
+            fixed=tuple(values["fixed"]),
+            random=tuple(RandomEffects.from_values(effects) for effects in values["random"]),
+            quadrature=quadrature,
             verdict_record=Verdict(**values["verdict_record"]),
         )

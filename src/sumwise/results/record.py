@@ -76,16 +76,3 @@ class SiteRecord:
     rows: int | None
     groups: int | None
     dropped: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RandomEffects:
-    """Conditional modes by group.  group: name of the factor; levels (G,); mode (G,) on the scale of the
-    linear predictor; sd (G,): conditional standard deviation, from the curvature at the mode.   Those of a study stay
-    at the sites: each site has its own groups alone, and the coordinator none.
-    """
-
-    group: str
-    levels: tuple[int | str, ...]
-    mode: tuple[float, ...]
-    sd: tuple[float, ...]

@@ -24,8 +24,9 @@ AGE = "age ~ urban + livch"
 
 def numbers(fitted):
     """Every number of a fit, as bytes."""
-    if hasattr(fitted, "effects"):
-        parts = [fitted.beta, [fitted.theta_value, fitted.loglik], fitted.covariance.ravel(), fitted.effects.mode]
+    if hasattr(fitted, "random"):
+        modes = [effects.mode.ravel() for effects in fitted.random]
+        parts = [fitted.beta, fitted.theta, [fitted.loglik], fitted.covariance.ravel(), *modes]
     else:
         parts = [fitted.coef, fitted.se, np.ravel(fitted.vcov), [fitted.sigma, fitted.loglik]]
     return np.concatenate(parts).tobytes()

@@ -30,7 +30,7 @@ def numbers(fit: Fit) -> np.ndarray:
     """All of them that a fit is made of."""
     parts: list[Any] = [fit.coef, fit.se, np.ravel(fit.vcov), [fit.loglik, fit.sigma, fit.deviance, fit.nobs]]
     if isinstance(fit, sumwise.MixedFit):
-        parts += [fit.theta, [fit.theta_se, fit.quadrature.error, fit.groups]]
+        parts += [fit.theta, fit.theta_se, [fit.quadrature.error if fit.quadrature else 0], fit.ngroups]
     return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
 
 
