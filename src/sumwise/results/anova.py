@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sumwise.data import Contract, parse
-from sumwise.data.terms import choices, terms_of
 from sumwise.errors import DataError, UsageError
 from sumwise.maths.least_squares import LeastSquares
 from sumwise.maths.rounding import fraction
 from sumwise.results.inference import f_test
+from sumwise.results.wald import terms_of_fit
 
 if TYPE_CHECKING:
     from sumwise.results.linear import LinearFit
@@ -23,7 +22,8 @@ def sequential(fit: LinearFit) -> pd.DataFrame:
     """Type I: one row a term, in the order of the columns, and the residuals: df, sum_sq, mean_sq, F, p."""
     explained, rank, rows = _rss_exact(fit, 0), 0, []
     rss = _rss_exact(fit, len(fit.terms))
-    for label, last in _terms(fit):
+    for label, (_, places) in terms_of_fit(fit).items():
+        last = places[-1] + 1
         after, new_rank = _rss_exact(fit, last), sum(place < last for place in fit.kept)
         if label != "(Intercept)":
             rows.append((label, *_row(explained - after, new_rank - rank, rss, fit.df_resid)))
@@ -55,22 +55,6 @@ def _float(value: Fraction, what: str) -> float:
         return float(value)
     except OverflowError as error:
         raise DataError(f"a {what} is larger than the largest float64 (1.8e308): rescale the response") from error
-
-
-def _terms(fit: LinearFit) -> list[tuple[str, int]]:
-    """(label, how many columns there are up to its last) of each term.  Products of which the formula has no term, as b
-    in ~ a:b, belong to the term after them.
-    """
-    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
-    levels, terms = contract.levels(formula), terms_of(formula.fixed)
-    found: dict[str, int] = {}
-    columns = 0
-    for product in contract.products:
-        label = ":".join(formula.atoms[part.atom].text for part in product) or "(Intercept)"
-        columns += sum(1 for _ in choices(product, levels))
-        if frozenset(part.atom for part in product) in terms:
-            found[label] = columns
-    return list(found.items())
 
 
 def _rss_exact(fit: LinearFit, columns: int) -> Fraction:

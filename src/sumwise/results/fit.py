@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
+from sumwise.results import wald
 from sumwise.results.record import RoundRecord, SiteRecord, Verdict
 
 FORMAT = 3
@@ -115,6 +117,38 @@ class Fit(ABC):
     @abstractmethod
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Confidence intervals of the coefficients: columns lower, upper."""
+
+    def df_of(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Degrees of freedom of the t test of each contrast (k, p) of the coefficients: (k,), infinite where it is a
+        normal test.
+        """
+        return np.full(len(contrasts), np.inf)
+
+    def contrast(self, weights: Any, level: float = 0.95, null: float = 0.0) -> pd.DataFrame:
+        """Weighted sums of coefficients, one row each: estimate, std_error, df, statistic, p_value, lower, upper.
+
+        weights: {"treatedB": 1, "treatedC": -1}, weights by term, zero for those not named; {name: weights} or a frame
+        with a row each, for several; or one number a coefficient.   null: what the test compares with.
+        Raises UsageError for names that are no coefficient, DataError where a coefficient is not defined.
+        """
+        return wald.contrasts(self, weights, level, null)
+
+    def tests(self, kind: str = "II") -> pd.DataFrame:
+        """Wald tests of the terms, one row each: df, statistic, df2, p_value.  F where a residual variance is
+        estimated, else chi2 (df2 infinite).
+
+        kind: "II": the term adds nothing to a model with all terms that do not contain it; "III": all its coefficients
+        are zero in the model as it is, where main effects depend on the reference levels.   Raises UsageError.
+        """
+        return wald.term_tests(self, kind)
+
+    def vif(self) -> pd.DataFrame:
+        """How much other terms inflate the variance of each: gvif (the variance inflation factor, generalised to terms
+        of several columns), df, gvif_root = gvif^(1 / (2 df)), comparable between terms.
+
+        Raises UsageError for a formula with fewer than two terms, DataError where columns are collinear.
+        """
+        return wald.vif(self)
 
     @abstractmethod
     def tidy(self, level: float = 0.95) -> pd.DataFrame:

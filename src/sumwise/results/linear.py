@@ -206,6 +206,10 @@ class LinearFit(Fit):
         coef, half = self.coef, t_quantile(level, self.df_resid) * self.se
         return pd.DataFrame({"lower": coef - half, "upper": coef + half})
 
+    def df_of(self, contrasts: Floats) -> Floats:
+        """(k,) the residual degrees of freedom."""
+        return np.full(len(contrasts), float(self.df_resid))
+
     def predict(self, data: Any, *, interval: str | None = None, level: float = 0.95) -> pd.Series | pd.DataFrame:
         """Predictions for the rows of `data` (any table that `fit` accepts).
 

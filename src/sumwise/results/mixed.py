@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
-from sumwise.results import mixed_summary
+from sumwise.results import likelihood_ratio, mixed_summary
 from sumwise.results.fit import Fit, common_fields
 from sumwise.results.inference import normal_quantile, two_sided_p
 from sumwise.results.predict import predict
@@ -191,6 +191,15 @@ class MixedFit(Fit):
             raise UsageError(f"method={method!r}: the interval available is 'wald'")
         half = normal_quantile(level) * self.se.to_numpy()
         return pd.DataFrame({"lower": self.beta - half, "upper": self.beta + half}, index=list(self.terms))
+
+    def anova(self, other: Fit) -> pd.DataFrame:
+        """Likelihood-ratio test of the smaller of two nested fits to the same rows: parameters, loglik, aic, bic,
+        statistic, df, p_value and null, which says what the statistic was compared with: where a variance is zero in
+        the smaller model it is a mixture of chi2 distributions.
+
+        Raises UsageError for fits that are not nested, or not of the same rows, response and method.
+        """
+        return likelihood_ratio.compare(self, other)
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error,
