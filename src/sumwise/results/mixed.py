@@ -10,10 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
-from sumwise.results import likelihood_ratio, mixed_summary
+from sumwise.results import likelihood_ratio, mixed_rows, mixed_summary
 from sumwise.results.fit import Fit, common_fields
 from sumwise.results.inference import normal_quantile, two_sided_p
-from sumwise.results.predict import predict
 from sumwise.results.random import Component, RandomEffects
 from sumwise.results.record import Quadrature, Verdict
 
@@ -166,24 +165,55 @@ class MixedFit(Fit):
             )
         return found
 
-    def predict(self, data: Any, *, random: bool = True, kind: str = "response", new_groups: str = "zero") -> pd.Series:
+    def predict(
+        self,
+        data: Any,
+        *,
+        random: bool | str = True,
+        kind: str = "response",
+        new_groups: str = "zero",
+        se: bool = False,
+        level: float = 0.95,
+    ) -> pd.Series | pd.DataFrame:
         """Predictions for the rows of `data` (any table that `fit` accepts).
 
-        random: add the conditional mode of the row's group; without it the prediction is for a typical
-        group (random effect zero), which is not the average over groups.  kind: "response" (probability) or
-        "link" (log odds).  new_groups: "zero" gives groups that were not in the fit a random effect of
-        zero, "error" refuses them.  Raises UsageError and DataError; rows with a missing value are
-        refused.   The result of a study cannot tell new groups from those of other sites: there say which you want.
+        random: True adds the conditional modes of the row's groups.  False predicts for typical groups (effects of
+        zero), which is not the average over groups; "average" is that: the mean response over the distribution of the
+        effects, what a marginal model predicts.
+        kind: "response" (means; probabilities) or "link" (the linear predictor).
+        new_groups: "zero" gives groups that were not in the fit effects of zero, "error" refuses them.
+        se: gives a frame with estimate, std_error, lower, upper instead of a series.  The error is that of the fixed
+        effects and, with random=True, the conditional one of the groups' effects (of a new group, their variance),
+        taken as independent; intervals are symmetric on the scale of the link.
+
+        Raises UsageError and DataError; rows with a missing value are refused.   The result of a study cannot tell new
+        groups from those of other sites: there say which you want.
         """
-        for effects in self.random if random and new_groups == "zero" else ():
+        for effects in self.random if random is True and new_groups == "zero" else ():
             away = effects.groups - len(effects.levels)
             if away:
                 raise UsageError(
                     f"the effects of {away} of {effects.groups} groups stay at the sites of the study: predict with "
                     f"random=False, or with new_groups='error' for groups that are known here"
                 )
-        fitted = (self.formula, self.contract, self.link, self.beta, self.random)
-        return predict(*fitted, data, random=random, kind=kind, new_groups=new_groups)
+        return mixed_rows.predict(self, data, random, kind, new_groups, se, level)
+
+    def residuals(self, data: Any, *, kind: str = "pearson", seed: int = 0) -> pd.Series:
+        """Residuals of the rows that were fitted, which the fit does not keep: `data` is the table or the sites again.
+
+        kind: "response" (per trial), "pearson", "deviance", or "quantile": normal if the model is right, for counts
+        with a random part that `seed` sets.  Fitted values have the conditional modes of the groups.
+        Raises DataError if this is not the table that was fitted.
+        """
+        return mixed_rows.residuals(self, data, kind, seed)
+
+    def simulate(self, data: Any, samples: int = 1, *, seed: int = 0, random: str = "new") -> pd.DataFrame:
+        """Responses drawn from the fitted model, for the rows that were fitted: one column a sample.
+
+        random: "new" draws new effects of the groups, "conditional" keeps their conditional modes.
+        Raises DataError if this is not the table that was fitted.
+        """
+        return mixed_rows.simulate(self, data, samples, seed, random=random)
 
     def confint(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
         """Confidence intervals of the fixed effects: columns lower, upper.  method: "wald"."""

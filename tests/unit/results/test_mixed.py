@@ -186,3 +186,73 @@ def test_glance_is_one_row(fit: MixedFit) -> None:
     assert len(glance) == 1
     assert glance["verdict"][0] == "converged"
     assert glance["rounds"][0] == len(fit.rounds)
+
+
+def test_averaged_predictions_lie_closer_to_one_half(fit: MixedFit) -> None:
+    data = load("contraception")
+    typical, average = fit.predict(data, random=False), fit.predict(data, random="average")
+    assert ((average - 0.5).abs() < (typical - 0.5).abs()).all()
+    assert ((average - 0.5) * (typical - 0.5) > 0).all()
+
+
+def test_errors_of_predictions_are_those_of_the_linear_predictor(fit: MixedFit) -> None:
+    data = load("contraception")
+    found = fit.predict(data, random=False, kind="link", se=True)
+    X = np.column_stack([np.ones(len(data)), data.age, data.age**2, data.urban == "Y"])
+    X = np.column_stack([X, *(data.livch == level for level in ("1", "2", "3plus"))]).astype(float)
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", X, fit.vcov, X))
+    np.testing.assert_allclose(found["std_error"], expected, rtol=1e-9)
+    np.testing.assert_allclose(found["estimate"], fit.predict(data, random=False, kind="link"), rtol=0)
+    response = fit.predict(data, random=False, se=True)
+    np.testing.assert_allclose(response["lower"], 1 / (1 + np.exp(-found["lower"])), rtol=1e-12)
+    np.testing.assert_allclose(
+        response["std_error"], found["std_error"] * response["estimate"] * (1 - response["estimate"]), rtol=1e-12
+    )
+
+
+def test_a_new_group_adds_the_variance_between_groups(fit: MixedFit) -> None:
+    new = load("contraception").iloc[:4].assign(district=999)
+    known = fit.predict(new, random=False, kind="link", se=True)
+    unknown = fit.predict(new, kind="link", se=True)
+    variance = fit.varcomp["variance"].iloc[0]
+    np.testing.assert_allclose(unknown["std_error"] ** 2, known["std_error"] ** 2 + variance, rtol=1e-12)
+
+
+def test_residuals_follow_from_predictions(fit: MixedFit) -> None:
+    data = load("contraception").sample(frac=1, random_state=3)
+    p, y = fit.predict(data), data.use
+    np.testing.assert_allclose(fit.residuals(data, kind="response"), y - p, atol=1e-14)
+    np.testing.assert_allclose(fit.residuals(data), (y - p) / np.sqrt(p * (1 - p)), rtol=1e-12)
+    deviance = fit.residuals(data, kind="deviance")
+    np.testing.assert_allclose(deviance**2, -2 * np.where(y == 1, np.log(p), np.log1p(-p)), rtol=1e-9)
+    assert deviance.index.equals(data.index)
+    quantile = fit.residuals(data, kind="quantile", seed=5)
+    assert np.isfinite(quantile).all()
+    assert quantile.equals(fit.residuals(data, kind="quantile", seed=5))
+
+
+def test_rows_that_were_not_fitted_have_no_residuals(fit: MixedFit) -> None:
+    data = load("contraception")
+    with pytest.raises(sw.DataError, match="it has 10 rows, not 1934"):
+        fit.residuals(data.iloc[:10])
+    with pytest.raises(sw.DataError, match="the group 99 of 'district' is new"):
+        fit.residuals(data.assign(district=data.district.replace(1, 99)))
+    with pytest.raises(sw.UsageError, match="kind='odd'"):
+        fit.residuals(data, kind="odd")
+
+
+def test_simulations_come_from_the_model(fit: MixedFit) -> None:
+    """Means over 200 samples, five standard errors of the mean; the groups vary as the model says."""
+    data = load("contraception")
+    drawn = fit.simulate(data, 200, seed=2)
+    assert drawn.equals(fit.simulate(data, 200, seed=2))
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    expected = fit.predict(data, random="average")
+    between = drawn.groupby(data.district.to_numpy()).mean().std(axis=1).mean()
+    conditional = fit.simulate(data, 200, seed=2, random="conditional")
+    within = conditional.groupby(data.district.to_numpy()).mean().std(axis=1).mean()
+    assert abs(drawn.to_numpy().mean() - expected.mean()) < 5 * 0.08 / np.sqrt(200)
+    assert between > 1.2 * within
+    for wrong in ({"samples": 0}, {"random": "old"}):
+        with pytest.raises(sw.UsageError, match=next(iter(wrong))):
+            fit.simulate(data, **wrong)
