@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
-from sumwise.results import wald
+from sumwise.results import marginal, wald
 from sumwise.results.record import RoundRecord, SiteRecord, Verdict
 
 FORMAT = 3
@@ -149,6 +149,15 @@ class Fit(ABC):
         Raises UsageError for a formula with fewer than two terms, DataError where columns are collinear.
         """
         return wald.vif(self)
+
+    def marginal(self, data: Any) -> Any:
+        """A model that the functions of the package marginaleffects take: avg_slopes(fit.marginal(data)), predictions,
+        comparisons, hypotheses.  data: the table that was fitted.  Random effects are zero there.
+
+        Needs pip install 'sumwise[marginaleffects]'.  Raises UsageError without it, DataError where a coefficient is
+        not defined.
+        """
+        return marginal.model(self, data)
 
     @abstractmethod
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
