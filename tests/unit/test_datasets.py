@@ -4,6 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pyarrow import csv
@@ -26,10 +27,16 @@ def test_file_has_the_checksum_and_columns_of_the_readme(name):
     assert re.findall(r"^\| (\w+) \|", section(name), re.M)[1:] == content.decode().splitlines()[0].split(",")
 
 
-# Rows and groups: the data sets' own descriptions in the R packages lme4, mlmRev and HSAUR3.
+# Rows and groups: the data sets' own descriptions in the R packages lme4, mlmRev, MASS and HSAUR3.
 @pytest.mark.parametrize(
     ("name", "rows", "group", "groups"),
-    [("cbpp", 56, "herd", 15), ("contraception", 1934, "district", 60), ("toenail", 1908, "patientID", 294)],
+    [
+        ("cbpp", 56, "herd", 15),
+        ("contraception", 1934, "district", 60),
+        ("epil", 236, "subject", 59),
+        ("sleepstudy", 180, "Subject", 18),
+        ("toenail", 1908, "patientID", 294),
+    ],
 )
 def test_rows_and_groups(name, rows, group, groups):
     frame = datasets.load(name)
@@ -41,17 +48,27 @@ def test_rows_and_groups(name, rows, group, groups):
 
 
 def test_totals():
-    """Sums over R's lme4::cbpp and mlmRev::Contraception; toenail: over the shipped file."""
+    """Sums over R's lme4::cbpp, mlmRev::Contraception, MASS::epil, lme4::sleepstudy; toenail: over the shipped file."""
     cbpp = datasets.load("cbpp")
     assert (cbpp["incidence"].sum(), cbpp["size"].sum()) == (99, 842)
     assert datasets.load("contraception")["use"].sum() == 759
+    assert datasets.load("epil")["y"].sum() == 1948
+    assert round(datasets.load("sleepstudy")["Reaction"].sum(), 6) == 53731.4205
     assert datasets.load("toenail")["outcome"].sum() == 408
+
+
+@pytest.mark.parametrize(("column", "of"), [("lbase", "base"), ("lage", "age")])
+def test_epil_has_centred_logarithms(column, of):
+    epil = datasets.load("epil")
+    logarithm = np.log(epil[of].to_numpy())
+    np.testing.assert_allclose(epil[column], logarithm - logarithm.mean(), atol=1e-14)
 
 
 def test_factors_have_the_reference_level_first():
     assert list(datasets.load("cbpp")["period"].cat.categories) == [1, 2, 3, 4]
     assert list(datasets.load("contraception")["livch"].cat.categories) == ["0", "1", "2", "3plus"]
     assert list(datasets.load("contraception")["urban"].cat.categories) == ["N", "Y"]
+    assert list(datasets.load("epil")["trt"].cat.categories) == ["placebo", "progabide"]
     assert list(datasets.load("toenail")["treatment"].cat.categories) == ["itraconazole", "terbinafine"]
 
 
@@ -61,7 +78,7 @@ def test_decimals_are_read_to_the_nearest_float():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(UsageError, match=r"'iris'.*cbpp, contraception, toenail"):
+    with pytest.raises(UsageError, match=r"'iris'.*cbpp, contraception, epil, sleepstudy, toenail"):
         datasets.load("iris")
 
 

@@ -13,6 +13,8 @@ LEVELS: dict[str, dict[str, list[int] | list[str]]] = {
     "bloodpress": {},
     "cbpp": {"period": [1, 2, 3, 4]},
     "contraception": {"urban": ["N", "Y"], "livch": ["0", "1", "2", "3plus"]},
+    "epil": {"trt": ["placebo", "progabide"]},
+    "sleepstudy": {},
     "toenail": {"treatment": ["itraconazole", "terbinafine"]},
 }
 
