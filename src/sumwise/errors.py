@@ -3,6 +3,24 @@
 Every message says what is wrong, which column, group or site, how large, and what to do about it.
 """
 
+import re
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value of somebody else's for a message: as Python spells it, cut off after so many characters.
+
+    Nothing of it reaches a terminal as it is, and no value is too large or too deep.
+    """
+    try:
+        return f"{value!r:.{most}}"
+    except (ValueError, RecursionError):  # Python spells no whole number of more than 4,300 digits
+        return f"too large to show, of type {type(value).__name__}"
+
+
+def shown_key(key: str) -> str:
+    """A key of somebody else's table for a message: as it is where TOML takes it without quotes."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) else shown(key)
+
 
 class SumwiseError(Exception):
     """Root of every error that Sumwise raises on purpose."""
@@ -31,8 +49,8 @@ class NothingNewError(SiteError):
 
 
 class PolicyRefusal(SumwiseError, PermissionError):  # noqa: N818  (a refusal is an outcome, not a fault)
-    """A site declines to answer because the answer would disclose too much.  Names rule, figure and
-    threshold.
+    """A site's policy declines to answer because the answer would disclose too much.  Raised at that site alone: names
+    rule, figure and threshold.
     """
 
 

@@ -12,12 +12,12 @@ from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, needed
 from sumwise.cli.output import json_option, show
 from sumwise.cli.watch import Watcher, described, interrupted
 from sumwise.engines.folder import LedgerFile, read_ledger, serve
-from sumwise.errors import DataError, SiteError, UsageError
+from sumwise.errors import DataError, PolicyRefusal, SiteError, UsageError
 from sumwise.printing import align
 from sumwise.protocol import ledger as chain
 from sumwise.protocol.messages import COORDINATOR, Answer, Message
 from sumwise.protocol.states import Phase
-from sumwise.protocol.study_words import in_words
+from sumwise.protocol.study_words import fingerprint, in_words
 from sumwise.studies import approval
 from sumwise.studies.files import read_study
 from sumwise.studies.site import foreseen, open_site, prepare
@@ -63,6 +63,7 @@ def init(
     path, public = new_site(name, folder, messages, given)
     secret = public.with_suffix(".key")
     click.echo(f"Written: {path}, {secret} (secret), {public} (send this one to whoever writes the study).")
+    click.echo(f"Fingerprint of the public keys: {fingerprint(read_site(path).keys().public)} (compare by telephone).")
 
 
 @site.command()
@@ -86,7 +87,7 @@ def check(study_file: Path, site_file: Path) -> None:
             f"([units], columns), or ask for another study"
         )
     if refusals:
-        raise DataError("the policy would refuse this study before it answers: nothing would leave")
+        raise PolicyRefusal(f"'{own.name}' would refuse this study before it answers: nothing would leave")
     dropped = f" ({ready.block.dropped} more have missing values and are left out)" if ready.block.dropped else ""
     click.echo(f"\n{len(ready.block.y)} rows fit the contract{dropped}, and the policy has no objection to them.")
 
@@ -100,7 +101,8 @@ def approve(study_file: Path, site_file: Path, yes: bool) -> None:
     own, (study, text) = read_site(site_file), read_study(study_file, date.today())
     approval.check_belongs(own, own.keys(), study)
     click.echo(in_words(study))
-    if not yes and not click.confirm(f"\nDoes '{own.name}' approve this study?"):
+    unasked = "nobody answered, so nothing was signed: approve at a terminal, or with --yes after reading elsewhere"
+    if not yes and not _confirmed(f"\nDoes '{own.name}' approve this study?", unasked):
         raise UsageError("not approved: nothing was signed")
     approval.approve(own, study, text, LedgerFile(own.ledger))
     click.echo(f"\nApproved and signed by '{own.name}'. Next:   sumwise site run {study_file}")
@@ -149,7 +151,10 @@ def run(
         raise interrupted("the ledger") from None
     if state.phase is not Phase.FINISHED:
         if refusal := opened.refused():
-            say(f"Why, for your eyes alone: {refusal.rule}: {refusal.words}")
+            raise PolicyRefusal(
+                f"'{opened.agent.name}' refused, and the study ended without a result. Why, for your eyes alone: "
+                f"{refusal}"
+            )
         who, why = state.ended or (COORDINATOR, None)
         raise SiteError(f"the study ended without a result ('{who}': {why.words if why else state.phase.value})")
     show(opened.result(state), json_path)
@@ -158,7 +163,18 @@ def run(
 
 def _asked(message: Message, size: int) -> bool:
     what = f" ({len(message.summand)} bytes of sums)" if isinstance(message, Answer) else ""
-    return click.confirm(f"Send: {described(message)}, {size} bytes{what}?", err=True)
+    unasked = "nobody answered, so nothing was sent, and the study waits: --ask takes a terminal"
+    return _confirmed(f"Send: {described(message)}, {size} bytes{what}?", unasked, err=True)
+
+
+def _confirmed(question: str, unasked: str, *, err: bool = False) -> bool:
+    """Yes or no.  Raises UsageError, which says `unasked`, where there is nobody to ask: no terminal, no input."""
+    try:
+        return click.confirm(question, err=err)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise UsageError(unasked) from None
+        raise
 
 
 @site.command()

@@ -15,7 +15,7 @@ from sumwise.errors import UsageError
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
-      | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+      | (?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
       | (?P<name>(?:[^\W\d]|\.(?!\d))[\w.]*)
       | `(?P<quoted>[^`]+)`
       | (?P<text>"[^"]*"|'[^']*')
@@ -39,6 +39,9 @@ _SPELLING = {"**": "^", "&&": "&", "||": "|"}
 ELEMENTARY = ("abs", "exp", "log", "log10", "log1p", "log2", "sqrt")
 FACTORS = ("C", "factor", "as.factor")
 LEARNED = ("center", "scale")
+MOST_PARTS = 200
+"""Operators, brackets and arguments in one expression: what reads it goes one level deeper for each of them."""
+
 _KNOWN = (*ELEMENTARY, *FACTORS, *LEARNED, "I", "cbind", "offset")
 _REFUSED = {
     **dict.fromkeys(("poly", "np.poly"), "write powers of a centred column: center(x) + I(center(x)^2)"),
@@ -161,9 +164,21 @@ class ExpressionParser:
     text: str
     tokens: Sequence[Token]
     at: int = 0
+    parts: int = 0
 
     def expression(self, binding: int = 0) -> Expression:
-        """The longest expression from here whose operators bind tighter than `binding`."""
+        """The longest expression from here whose operators bind tighter than `binding`.
+
+        Raises UsageError for one of more than MOST_PARTS parts.
+        """
+        self.parts = 0
+        return self._part(binding)
+
+    def _part(self, binding: int = 0) -> Expression:
+        self.parts += 1
+        if self.parts > MOST_PARTS:
+            fault = f"More than {MOST_PARTS} operators and brackets in one expression; put the sum into a column."
+            raise misplaced(self.text, self.tokens[self.at].start, fault)
         left = self._operand()
         while True:
             token = self.tokens[self.at]
@@ -173,7 +188,7 @@ class ExpressionParser:
                 return left
             self.at += 1
             # a^b^c is a^(b^c): the right operand of a power may hold a power
-            right = self.expression(strength - 1 if operator == "^" else strength)
+            right = self._part(strength - 1 if operator == "^" else strength)
             left = Binary(operator, left, right, token.start)
             if strength == _COMPARES and self.tokens[self.at].value in _BINDING:
                 self._refuse_chain(self.tokens[self.at])
@@ -188,9 +203,9 @@ class ExpressionParser:
         if token.kind == "name":
             return self._call(token) if self._next_is("(") else Column(token.value, token.start)
         if token.kind == "operator" and token.value in _PREFIX:
-            return Prefix(token.value, self.expression(_PREFIX[token.value]), token.start)
+            return Prefix(token.value, self._part(_PREFIX[token.value]), token.start)
         if token.value == "(":
-            inner = self.expression()
+            inner = self._part()
             self._expect(")", token)
             return inner
         raise misplaced(self.text, token.start, "Malformed formula: a value is missing here.")
@@ -204,10 +219,10 @@ class ExpressionParser:
         function = checked_function(self.text, name)
         bracket = self.tokens[self.at]
         self.at += 1
-        arguments = [self.expression()]
+        arguments = [self._part()]
         while self._next_is(","):
             self.at += 1
-            arguments.append(self.expression())
+            arguments.append(self._part())
         if self._next_is("="):
             fault = f"Options such as '{self.tokens[self.at - 1].value} =' have no meaning in {name.value}()."
             raise misplaced(self.text, self.tokens[self.at].start, fault)

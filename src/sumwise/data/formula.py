@@ -26,6 +26,9 @@ from sumwise.data.expression import (
     walk,
 )
 
+MOST_CROSSED = 8
+"""Signs `*` and `/` in one term: each doubles the number of products that it stands for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -297,12 +300,14 @@ class _Terms:
         if token.value in ("|", "||"):
             raise misplaced(self.text, token.start, "A random-effect bar needs brackets of its own: (1 | g).")
         if token.value in ("^", "**"):
-            if not (after.kind == "number" and after.value.isdigit() and int(after.value) > 0):
-                fault = "Between terms, '^' takes a whole number, as in (a + b)^2."
+            if not (after.kind == "number" and re.fullmatch("[1-4]", after.value)):
+                fault = "Between terms, '^' takes a whole number from 1 to 4, as in (a + b)^2."
                 raise misplaced(self.text, after.start, fault)
             parser.at += 1
             return f"** {after.value}"
         if token.value in ("+", "-", "*", "/", ":"):
+            if token.value in "*/" and sum(t.value in ("*", "/") for t in parser.tokens) > MOST_CROSSED:
+                raise misplaced(self.text, token.start, f"More than {MOST_CROSSED} '*' in one term; write it apart.")
             return token.value
         fault = f"'{token.value}' does not join terms; put a calculation into I(): I(x {token.value} 1)."
         raise misplaced(self.text, token.start, fault)

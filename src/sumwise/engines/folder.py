@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from sumwise.errors import NothingNewError, ProtocolError, SiteError
+from sumwise.errors import NothingNewError, ProtocolError, SiteError, UsageError
 from sumwise.protocol import ledger
 from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
@@ -109,15 +110,26 @@ class Mailbox:
 def write_whole(path: Path, data: bytes) -> None:
     """The file appears with all of its bytes, on the disk, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    # others may write to the folder: whatever lies there under a name that they guessed is not written through
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
-        with open(partial, "wb") as file:
+        with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_private(path: Path, what: str) -> None:
+    """Raises UsageError for a file that others than its owner can read or write."""
+    if path.stat().st_mode & 0o077:
+        raise UsageError(
+            f"{what} {path} can be read or written by others than its owner; run chmod 600 {path}, and find out who "
+            f"had access"
+        )
 
 
 def read_ledger(path: Path) -> ledger.Ledger:
@@ -129,14 +141,16 @@ def read_ledger(path: Path) -> ledger.Ledger:
 
 
 class LedgerFile:
-    """A site's ledger on disk: read and checked when opened, one frame longer at each entry.
+    """A site's ledger on disk: read and checked when opened, one frame longer at each entry, its owner's alone.
 
-    Raises ProtocolError for a ledger that was changed; a last frame that a crash left unfinished is cut off before the
-    next is written.
+    Raises ProtocolError for a ledger that was changed, UsageError for one that others can read or write; a last frame
+    that a crash left unfinished is cut off before the next is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists():
+            check_private(path, "the ledger")
         found = read_ledger(path)
         self.entries = found.entries
         self._held = {entry.payload_hash for entry in found.entries}
@@ -151,7 +165,7 @@ class LedgerFile:
         frame = entries[-1].frame()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a+b") as file:
+            with open(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 self._write(file, frame)
         except OSError as error:

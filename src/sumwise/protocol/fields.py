@@ -14,8 +14,23 @@ from sumwise.protocol.codec import HASH_BYTES, Reader, Writer
 MOST_NAME = 64
 """Bytes of the longest name."""
 
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""Controls, characters without width or that turn the direction of writing, and halves of characters."""
+_UNSEEN = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # controls
+    "\xa0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000"  # blanks other than the plain one
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"  # no ink
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # no width, new lines, other direction of writing
+    "\ufe00-\ufe0f\U000e0000-\U000e0fff"  # tags, and variants of the character before
+    "\U00013430-\U00013455\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"  # layout of some scripts
+    "\ud800-\udfff"  # halves of characters
+    "\ue000-\uf8ff\U000f0000-\U0010ffff"  # private use
+    "\ufdd0-\ufdef\ufff0-\ufffc"
+    + "".join(f"{chr(p + 0xFFFE)}{chr(p + 0xFFFF)}" for p in range(0, 0xF0000, 0x10000))
+    + "]"  # no characters, and those that stand for something else
+)
+"""What cannot be seen, or looks like something else, by code points alone: Unicode's tables differ between versions of
+Python.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +44,16 @@ class FieldType:
     read: Callable[[Reader], Any]
 
 
-def is_name(value: Any) -> bool:
-    """Whether this can name a site: visible text of 1 to 64 bytes without blanks at its ends.
+def is_seen(text: str) -> bool:
+    """Whether all of a text can be seen; the plain blank counts as seen."""
+    return _UNSEEN.search(text) is None
 
-    By code points alone: Unicode's tables differ between versions of Python.
-    """
-    if not isinstance(value, str) or value != value.strip(" "):
+
+def is_name(value: Any) -> bool:
+    """Whether this can name a site: visible text of 1 to 64 bytes without blanks at its ends, not "." or ".."."""
+    if not isinstance(value, str) or value != value.strip(" ") or value in (".", ".."):
         return False
-    if _UNSEEN.search(value):
-        return False
-    return 0 < len(value.encode()) <= MOST_NAME
+    return is_seen(value) and 0 < len(value.encode()) <= MOST_NAME
 
 
 def is_token(value: Any) -> bool:
@@ -86,7 +101,9 @@ NUMBER = FieldType(
 )
 HASH = FieldType("raw[32]", "a digest of 32 bytes", _is_hash, _write_hash, _read_hash)
 PAYLOAD = FieldType("blob", "a payload", lambda v: isinstance(v, bytes) and len(v) > 0, Writer.blob, Reader.blob)
-NAME = FieldType("text", "visible text of 1 to 64 bytes, no blanks at its ends", is_name, Writer.text, Reader.text)
+NAME = FieldType(
+    "text", 'visible text of 1 to 64 bytes, no blanks at its ends, not "." or ".."', is_name, Writer.text, Reader.text
+)
 TOKEN = FieldType("text", "small letters, digits and hyphens, at most 40", is_token, Writer.text, Reader.text)
 ANSWERS = FieldType(
     "items of (text, raw[32])",

@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sumwise.errors import UsageError
+from sumwise.errors import UsageError, shown, shown_key
 from sumwise.protocol.codec import Writer
-from sumwise.protocol.fields import is_name
+from sumwise.protocol.fields import is_seen
 
 MOST_DEPTH = 8
 MOST_VALUES = 100_000
@@ -22,9 +22,7 @@ MOST_TEXT = 10_000
 
 def is_visible(value: Any, most: int) -> bool:
     """Whether this is a line of text that shows all of itself: up to so many characters, not all blank."""
-    if not isinstance(value, str) or not value.strip(" ") or len(value) > most:
-        return False
-    return all(character == " " or is_name(character) for character in set(value))
+    return isinstance(value, str) and bool(value.strip(" ")) and len(value) <= most and is_seen(value)
 
 
 def held(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +44,11 @@ def held(value: Mapping[str, Any]) -> dict[str, Any]:
             case Mapping():
                 for key in value:
                     _text(key, f"a key of {path}")
-                return {str(k): copied(v, f"{path}.{k}", depth + 1) for k, v in value.items() if v is not None}
+                return {
+                    str(k): copied(v, f"{path}.{shown_key(str(k))}", depth + 1)
+                    for k, v in value.items()
+                    if v is not None
+                }
             case list() | tuple():
                 return [copied(v, f"{path}[{k}]", depth + 1) for k, v in enumerate(value)]
             case _:
@@ -67,7 +69,7 @@ def _single(value: Any, path: str) -> bool | int | float | str:
         case str():
             return _text(value, path)
         case int() | float():
-            raise UsageError(f"{path} is {value!r:.40}, which is no finite number or needs more than 64 bits")
+            raise UsageError(f"{path} is {shown(value, 40)}, which is no finite number or needs more than 64 bits")
         case _:
             raise UsageError(f"{path} is of type {type(value).__name__}, not a number, text, list or table")
 
@@ -78,7 +80,7 @@ def _text(value: Any, path: str) -> str:
     if len(value) > MOST_TEXT:
         raise UsageError(f"{path} is a text of {len(value)} characters; at most {MOST_TEXT} are possible")
     if any("\ud800" <= c <= "\udfff" for c in value):
-        raise UsageError(f"{path} is {value!r:.40}, which is no Unicode text")
+        raise UsageError(f"{path} is {shown(value, 40)}, which is no Unicode text")
     return str(value)
 
 

@@ -22,14 +22,14 @@ import tomli_w
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from sumwise.errors import UsageError
+from sumwise.errors import UsageError, shown, shown_key
 from sumwise.protocol import plain
 from sumwise.protocol.codec import Writer, digest
 from sumwise.protocol.keys import KEY_BYTES
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.states import Terms
-from sumwise.protocol.study_problems import BELONGS, line, problems_of, refuse
+from sumwise.protocol.study_problems import BELONGS, line, problems_of, refuse, threshold_belongs
 from sumwise.protocol.study_problems import Options as Options
 
 MAGIC = b"SUMS"
@@ -163,7 +163,7 @@ def from_toml(text: str, today: date | None = None) -> Study:
     known = ("format", *(field.name for field in fields(Study)))
     problems = _keys("", raw, known, known)
     if type(raw.get("format", VERSION)) is not int or raw.get("format", VERSION) != VERSION:
-        problems.append(line("format", f"it is {raw['format']!r:.40}", f"{VERSION}, which this version reads,"))
+        problems.append(line("format", f"it is {shown(raw['format'])}", f"{VERSION}, which this version reads,"))
     values: dict[str, Any] = {}
     for key in known[1:]:
         if key in raw:
@@ -178,7 +178,7 @@ def from_toml(text: str, today: date | None = None) -> Study:
 
 def _keys(table: str, found: Mapping[str, Any], known: tuple[str, ...], needed: tuple[str, ...]) -> list[str]:
     prefix = f"{table}." if table else ""
-    unknown = [f"{prefix}{key}: unknown; known are {', '.join(known)}" for key in found if key not in known]
+    unknown = [f"{prefix}{shown_key(key)}: unknown; known are {', '.join(known)}" for key in found if key not in known]
     missing = [key for key in needed if key not in found]
     return unknown + [
         line(f"{prefix}{key}", "it is missing", BELONGS.get(f"{prefix}{key}", ("a number",))[0]) for key in missing
@@ -211,16 +211,10 @@ def _read_policy(value: Any, problems: list[str]) -> Any:
         return value
     known = tuple(field.name for field in fields(Policy))
     problems += _keys("policy", value, known, known)
-    right: dict[str, Any] = {}
-    for key in known:
-        try:
-            right |= {key: value[key]} if Policy(**{key: value[key]}) else {}
-        except KeyError:
-            continue
-        except UsageError:
-            belongs = "true or false" if key == "only_expected" else "a number, zero or more,"
-            problems.append(line(f"policy.{key}", f"it is {value[key]!r:.60}", belongs))
-    return Policy(**right) if len(right) == len(known) else None
+    there = [key for key in known if key in value]
+    wrong = {key: belongs for key in there if (belongs := threshold_belongs(key, value[key]))}
+    problems += [line(f"policy.{key}", f"it is {shown(value[key])}", belongs) for key, belongs in wrong.items()]
+    return Policy(**{key: value[key] for key in known}) if len(there) == len(known) and not wrong else None
 
 
 def _read_day(value: Any, _problems: list[str]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
-from sumwise.errors import UsageError
+from sumwise.errors import UsageError, shown
 from sumwise.models.glmm import MOST_NODES
 from sumwise.protocol import plain
 from sumwise.protocol.fields import COUNT, NAME, TOKEN
@@ -86,6 +88,45 @@ BELONGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 """Key -> (what belongs there, whether a value is one)."""
 
 
+SITE_NAME = f"{NAME.meaning}, not '{COORDINATOR}',"
+"""What belongs where a site is named."""
+
+
+def alike(name: str) -> str:
+    """The same for names that people, or file systems, take for each other: in capitals, or in other code points."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def is_site_name(value: Any) -> bool:
+    """Whether this can name a site of a study."""
+    return NAME.holds(value) and alike(value) != COORDINATOR
+
+
+_WHOLE = (
+    "min_rows",
+    "min_groups",
+    "min_group_rows",
+    "min_sites",
+    "min_row_difference",
+    "min_site_difference",
+    "max_rounds",
+)
+"""Thresholds of what is counted one by one."""
+
+
+def threshold_belongs(name: str, value: Any) -> str:
+    """What belongs there in words, where `value` can be no such threshold of a policy; empty where it can."""
+    if name == "only_expected":
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return "a number, zero or more,"
+    if isinstance(value, int) and value > 2**53:
+        return "a number up to 2^53, or inf,"
+    if name in _WHOLE and not math.isinf(value) and value != int(value):
+        return "a whole number, or inf,"
+    return ""
+
+
 def line(key: str, wrong: str, belongs: str) -> str:
     """A problem in words."""
     return f"{key}: {wrong}; {belongs} belongs there"
@@ -105,7 +146,7 @@ def problems_of(values: Mapping[str, Any]) -> list[str]:
         if holds(value):
             right[key] = value
         else:
-            found.append(line(key, f"it is {value!r:.60}", belongs))
+            found.append(line(key, f"it is {shown(value)}", belongs))
     for key, check in _FURTHER.items():
         if key in right:
             found += check(right)
@@ -120,7 +161,7 @@ def _options_problems(right: Mapping[str, Any]) -> list[str]:
             known = ", ".join(OPTIONS[family])
             found.append(f"options.{name}: the model of family {family!r} does not know it; its options are {known}")
         elif not holds(value):
-            found.append(line(f"options.{name}", f"it is {value!r:.60}", belongs))
+            found.append(line(f"options.{name}", f"it is {shown(value)}", belongs))
     missing = [name for name in _NEEDED.get(family or "", ()) if name not in given]
     return found + [line(f"options.{name}", "it is missing", BELONGS[f"options.{name}"][0]) for name in missing]
 
@@ -131,7 +172,9 @@ def _is_column(value: Any) -> bool:
         return False
     ends = [value[end] for end in ("low", "high") if end in value]
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
-    return numbers and isinstance(value.get("levels", []), list) and isinstance(value.get("unit", ""), str)
+    levels = value.get("levels", [])
+    singles = isinstance(levels, list) and all(isinstance(level, str | int | float) for level in levels)
+    return numbers and singles and isinstance(value.get("unit", ""), str)
 
 
 def _contract_problems(right: Mapping[str, Any]) -> list[str]:
@@ -142,33 +185,35 @@ def _contract_problems(right: Mapping[str, Any]) -> list[str]:
     found = []
     names, columns = contract.get("names"), contract.get("columns")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        found.append(line("contract.names", f"it is {names!r:.60}", "a list of the names of the columns of X"))
+        found.append(line("contract.names", f"it is {shown(names)}", "a list of the names of the columns of X"))
     if not isinstance(columns, list) or not all(map(_is_column, columns)):
-        belongs = "a list of tables, each with name, kind, levels, and perhaps unit, low, high"
-        found.append(line("contract.columns", f"it is {columns!r:.60}", belongs))
+        belongs = "a list of tables, each with name, kind, levels (texts or numbers), and perhaps unit, low, high"
+        found.append(line("contract.columns", f"it is {shown(columns)}", belongs))
     if not isinstance(contract.get("learned", []), list):
-        found.append(line("contract.learned", f"it is {contract['learned']!r:.60}", "a list of constants"))
+        found.append(line("contract.learned", f"it is {shown(contract['learned'])}", "a list of constants"))
     weights = right["options"].weights if "options" in right else None
     if "options" in right and contract.get("weights") != weights:
-        found.append(
-            line("contract.weights", f"it is {contract.get('weights')!r:.60}", f"options.weights, {weights!r},")
-        )
+        wrong = f"it is {shown(contract.get('weights'))}"
+        found.append(line("contract.weights", wrong, f"options.weights, {shown(weights)},"))
     return found
 
 
 def _site_problems(right: Mapping[str, Any]) -> list[str]:
     sites, found = right["sites"], []
     owners: dict[bytes, str] = {right["coordinator"]: COORDINATOR} if "coordinator" in right else {}
+    namesakes: dict[str, str] = {}
     for name, key in sites.items():
-        if not NAME.holds(name) or name == COORDINATOR:
-            found.append(line(f"sites.{name!r:.60}", "this names no site", f"{NAME.meaning}, not '{COORDINATOR}',"))
+        where = f"sites.{shown(name)}"
+        if not is_site_name(name):
+            found.append(line(where, "this names no site", SITE_NAME))
+        elif (other := namesakes.setdefault(alike(name), name)) != name:
+            found.append(line(where, f"it is {shown(other)} in other letters", "a name that nobody takes for another"))
         if not _are_keys(key):
-            shown = key.hex() if isinstance(key, bytes) else key
-            found.append(line(f"sites.{name!r:.60}", f"its key is {shown!r:.60}", _KEYS))
+            found.append(line(where, f"its key is {shown(key.hex() if isinstance(key, bytes) else key)}", _KEYS))
             continue
         halves = (key[:KEY_BYTES], key[KEY_BYTES:])
         others = {owners[half]: None for half in halves if half in owners}
-        found += [line(f"sites.{name!r:.60}", f"its key is that of '{o}'", "a key of its own") for o in others]
+        found += [line(where, f"its key is that of {shown(o)}", "a key of its own") for o in others]
         owners |= dict.fromkeys(halves, name)
     return found
 
@@ -190,8 +235,8 @@ def _policy_problems(right: Mapping[str, Any]) -> list[str]:
     policy, found = right["policy"], []
     for field in fields(Policy):
         value = getattr(policy, field.name)
-        if isinstance(value, int) and value > 2**53:
-            found.append(line(f"policy.{field.name}", f"it is {value!r:.40}", "a number up to 2^53, or inf"))
+        if belongs := threshold_belongs(field.name, value):
+            found.append(line(f"policy.{field.name}", f"it is {shown(value)}", belongs))
     if found:
         return found
     if "sites" in right and len(right["sites"]) < policy.min_sites:

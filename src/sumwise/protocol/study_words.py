@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.linear import LinearQuestion
 from sumwise.protocol import masked, plain
+from sumwise.protocol.codec import digest
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Study
 
@@ -46,10 +46,17 @@ def _listed(names: Iterable[str], most: int = 20) -> str:
     return ", ".join(found[:most]) + more
 
 
+def fingerprint(keys: bytes) -> str:
+    """A site's public keys (64 bytes) in short, for the telephone: the first 12 hex digits of their SHA-256 digest."""
+    return digest(keys).hex()[:12]
+
+
 def _what(study: Study) -> list[str]:
+    sites = (f"{name} ({fingerprint(keys)})" for name, keys in study.sites.items())
     return [
         f"Purpose: {study.purpose}",
-        f"Sites ({len(study.sites)}): {_listed(study.sites, 100)}. All of them, or there is no result.",
+        f"Sites ({len(study.sites)}), with fingerprints of their keys: {_listed(sites, 100)}. All of them, or there is "
+        f"no result.",
         f"Results go to: {', '.join(study.results_to)}.",
         f"Last day on which a site answers: {study.expires.isoformat()}.",
         f"Software: Sumwise {study.software}, the same version everywhere.",
@@ -170,7 +177,7 @@ def _stays(study: Study) -> list[str]:
     ]
 
 
-_KNOWN = ("columns", "learned", "products", "names", "weights")
+_KNOWN = ("columns", "learned", "products", "names", "weights", "random")
 
 
 def _told(study: Study) -> list[str]:
@@ -211,17 +218,47 @@ _RULES = {
 }
 
 
+# threshold -> from where on it refuses nothing, or nothing that matters.  What is counted is at least 1; a model has
+# no more columns than a contract has values; shares are those of fewer than 10^9 rows; digits of float64 lie at most
+# 2097 bits apart; where predictors range over 1500, weights are zero as it is
+_IDLE = {name: 1.0 for name in _RULES if name.startswith("min_")} | {
+    "max_parameters_per_row": float(plain.MOST_VALUES),
+    "max_leverage": 1.0,
+    "max_digit_gap": 2097.0,
+    "min_effective_share": 1e-9,
+    "max_eta_range": 1500.0,
+    "max_rounds": 2.0**32 - 1,
+}
+
+
+def _is_laxer(name: str, threshold: float, than: float) -> bool:
+    return threshold > than if name.startswith("max_") else threshold < than
+
+
 def _refuses(policy: Policy) -> list[str]:
-    """The rules that can refuse; those switched off by name."""
-    on: list[str] = []
+    """The rules that can refuse, laxer ones marked; those switched off by name."""
+    said: list[str] = []
     off: list[str] = []
     for name, text in _RULES.items():
-        threshold = getattr(policy, name)
-        idle = threshold == math.inf if name.startswith("max_") else threshold == 0
-        (off if idle else on).append(name if idle else text.format(f"{threshold:g}"))
-    if policy.only_expected:
-        on.append("A question that does not follow from the earlier totals, bit for bit, as the site works it out.")
-    else:
-        off.append("only_expected")
+        threshold, default = getattr(policy, name), getattr(Policy(), name)
+        # looks at the digits of fewer rows than min_effective
+        blind = name == "max_digit_gap" and policy.min_effective <= 1
+        idle = blind or not _is_laxer(name, _IDLE[name], threshold)
+        laxer = _is_laxer(name, threshold, default)
+        if idle and (laxer or blind):
+            off.append(name)
+        else:
+            never = " (never, and so by default)" if idle else ""
+            said.append(
+                f"{text.format(_figure(threshold))}{f' (LAXER than the default, {default:g})' if laxer else never}"
+            )
+    said.append("A question that does not follow from the earlier totals, bit for bit, as the site works it out.")
+    if not policy.only_expected:
+        said.append("only_expected = false in this study changes nothing: sites compare every question all the same.")
     last = [f"SWITCHED OFF in this study: {', '.join(off)}."] if off else []
-    return [*on, *last, "A site's own policy may be stricter; it is never laxer."]
+    return [*said, *last, "A site's own policy may be stricter; it is never laxer."]
+
+
+def _figure(threshold: float) -> str:
+    """In few digits where they are all of them."""
+    return f"{threshold:g}" if float(f"{threshold:g}") == threshold else repr(threshold)

@@ -39,9 +39,7 @@ def model(fit: Fit, data: Any) -> Any:
     strange = [name for name in (response, *used) if not name.isidentifier()]
     if strange:
         raise UsageError(f"marginaleffects reads columns with plain names: rename {strange[0]!r}")
-    rules = [rule for rule in contract.columns if rule.name in used]
-    factors = {rule.name: rule for rule in rules if rule.levels}
-    numbers = [rule.name for rule in factors.values() if rule.kind == "number"]
+    levels = {rule.name: rule.levels for rule in contract.columns if rule.name in used and rule.levels}
 
     class Model(ModelAbstract):  # type: ignore[misc]
         """What marginaleffects asks of a model."""
@@ -56,7 +54,9 @@ def model(fit: Fit, data: Any) -> Any:
         def get_exog(self, newdata: Any) -> Floats:
             """(n, p + 1): the design matrix, and the offset."""
             table = newdata.to_pandas() if isinstance(newdata, pl.DataFrame) else pd.DataFrame(newdata)
-            table = table.assign(**{name: table[name].astype(str).astype(float) for name in numbers})
+            for name, found in levels.items():  # labels are texts there
+                known = {str(level): level for level in found}
+                table[name] = [known.get(label, label) for label in table[name].astype(str)]
             (source,) = open_sites(table).values()
             new = rows(formula, contract, source, grouped=False)
             offset = np.zeros(len(new.kept)) if new.offset is None else new.offset
@@ -68,13 +68,11 @@ def model(fit: Fit, data: Any) -> Any:
             return pl.DataFrame({"rowid": np.arange(len(mean), dtype=np.int32), "estimate": mean})
 
     kept = frame[[response, *sorted(used)]].copy()
-    for name, rule in factors.items():
-        levels = [str(level) for level in rule.levels]
-        texts = kept[name].astype(float).astype(str) if name in numbers else kept[name].astype(str)
-        labels = [str(float(level)) for level in levels] if name in numbers else levels
-        kept[name] = pd.Categorical(texts, labels)
+    for name, found in levels.items():
+        places = {level: str(level) for level in found}
+        kept[name] = pd.Categorical([places[value] for value in kept[name]], [str(level) for level in found])
     table = pl.from_pandas(kept)
-    table = table.with_columns([pl.col(name).cast(pl.Enum(kept[name].cat.categories.tolist())) for name in factors])
+    table = table.with_columns([pl.col(name).cast(pl.Enum(kept[name].cat.categories.tolist())) for name in levels])
     vault = ModelVault(
         coef=fit.coef.to_numpy(),
         coefnames=np.array(fit.terms),

@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sumwise.errors import UsageError
+from sumwise.engines.folder import check_private
+from sumwise.errors import UsageError, shown
 from sumwise.protocol.keys import SEED_BYTES
 from sumwise.protocol.study import Study, from_toml
 
@@ -48,8 +49,7 @@ def new_secret(path: Path) -> bytes:
 def read_secret(path: Path) -> bytes:
     """What `new_secret` wrote.  Raises UsageError for another file, and for one that others can read."""
     text = read_text(path, "the secret key").strip()
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise UsageError(f"the secret key {path} can be read by others than its owner; run chmod 600 {path}")
+    check_private(path, "the secret key")
     seed = hex_bytes(text, SEED_BYTES)
     if seed is None:
         raise UsageError(f"{path} is no secret key: {2 * SEED_BYTES} hex digits belong there")
@@ -75,7 +75,7 @@ def checked(table: dict[str, Any], key: str, belongs: str, holds: Callable[[Any]
     """A value of a TOML table.  Raises UsageError naming the key, what is there and what belongs there."""
     value = table.get(key)
     if not holds(value):
-        found = "is missing" if key not in table else f"is {value!r:.60}"
+        found = "is missing" if key not in table else f"is {shown(value)}"
         raise UsageError(f"{where}: {key} {found}; {belongs} belongs there")
     return value
 

@@ -12,7 +12,7 @@ from sumwise.data.roles import used_columns
 from sumwise.data.source import Source
 from sumwise.data.terms import column_names, expand
 from sumwise.data.weights import parse_weights
-from sumwise.errors import UsageError
+from sumwise.errors import UsageError, shown
 from sumwise.fitting.choose import choose
 from sumwise.fitting.method import Method
 from sumwise.fitting.options import Options
@@ -68,7 +68,7 @@ def _contract(values: Any) -> Contract:
         columns = [{"levels": (), **column} for column in values["columns"]]
         return Contract.from_dict({"learned": (), **values, "columns": columns})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        what = f"{error} is missing" if isinstance(error, KeyError) else shown(str(error), 200)
         raise UsageError(f"the contract of the study cannot be used: {what}") from error
 
 

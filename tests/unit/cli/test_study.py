@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -226,12 +228,43 @@ def test_a_person_can_keep_an_answer_back(tmp_path: Path) -> None:
     assert people.goes_on()[0] == 0
 
 
+def test_where_nobody_can_be_asked_nothing_is_signed_and_nothing_leaves(tmp_path: Path) -> None:
+    people = written(tmp_path)
+    code, _, err = people.at("north", "approve", keys="")
+    assert code == FAULT
+    assert "UsageError: nobody answered, so nothing was signed: approve at a terminal, or with --yes" in err
+    assert not (tmp_path / "north" / "north.ledger").exists()
+    for name in NAMES:
+        people.at(name, "approve", "--yes")
+    people.coordinates()
+    code, _, err = people.at("north", "run", "--wait", "0", "--ask", keys="")
+    assert code == FAULT
+    assert "UsageError: nobody answered, so nothing was sent, and the study waits: --ask takes a terminal" in err
+    assert not (tmp_path / "messages" / "north").exists()
+    assert people.goes_on()[0] == 0
+
+
+def test_the_fingerprint_of_a_sites_keys_is_what_stewards_read(tmp_path: Path) -> None:
+    people = written(tmp_path / "study")
+    told = people.does("site", "init", "north", "--csv", "x", "--folder", str(tmp_path / "other"))
+    other = re.search("Fingerprint of the public keys: ([0-9a-f]{12}) ", told)
+    assert other
+    words = " ".join(people.does("study", "check", str(tmp_path / "study" / "study.toml")).split())
+    for name in NAMES:
+        keys = bytes.fromhex((tmp_path / "study" / name / f"{name}.pub").read_text())
+        assert f"{name} ({hashlib.sha256(keys).hexdigest()[:12]})" in words
+    keys = bytes.fromhex((tmp_path / "other" / "north.pub").read_text())
+    assert hashlib.sha256(keys).hexdigest()[:12] == other[1]
+    assert other[1] not in words
+
+
 def test_a_refusal_tells_others_the_rule_and_its_steward_the_figure(tmp_path: Path) -> None:
     people = written(tmp_path)
     path = tmp_path / "north" / "site.toml"
-    path.write_text(path.read_text().replace("\n[policy]", "\n[policy]\nmin_rows = 1000"))
+    path.write_text(path.read_text().replace("\nmin_rows = 20", "\nmin_rows = 1000"))
     code, out, err = people.at("north", "check")
     assert code == FAULT
+    assert "PolicyRefusal: 'north' would refuse this study before it answers: nothing would leave" in err
     assert "The policy would refuse: " in out
     assert "783" in out
     for name in NAMES:
@@ -242,8 +275,9 @@ def test_a_refusal_tells_others_the_rule_and_its_steward_the_figure(tmp_path: Pa
     assert "ended without a result at 'north': minimum-rows: fewer than 1000 rows" in err
     assert "783" not in err
     code, _, err = people.at("north", "run", "--wait", "0")
-    assert "for your eyes alone" in err
-    assert "783" in err
+    assert code == FAULT
+    assert "PolicyRefusal: 'north' refused, and the study ended without a result. Why, for your eyes alone: " in err
+    assert "minimum-rows: rows in the sum: 783; the policy asks for at least 1000" in err
     for file in (tmp_path / "messages").rglob("*.msg"):
         assert b"783" not in file.read_bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sumwise.data import parse
-from sumwise.data.expression import Binary, Call, Column, Number, spell
+from sumwise.data.expression import Binary, Call, Column, Number, spell, walk
 from sumwise.errors import UsageError
 
 
@@ -167,3 +167,50 @@ def test_what_would_learn_from_one_site_is_refused_with_the_reason(function):
 def test_line_breaks_count_as_spaces():
     assert parse("y ~ a +\n\tb").text == "y ~ a +  b"
     assert parse("y ~ a +\n\tb").fixed == "v0 + v1"
+
+
+LONG = [
+    "I(" + "-" * 3000 + "x)",
+    "I(" + "!" * 3000 + "x)",
+    "I(" + "(" * 3000 + "x" + ")" * 3000 + ")",
+    "I(" * 3000 + "x" + ")" * 3000,
+    "I(" + "+".join("x" * 3000) + ")",
+    "I(" + "^".join("x" * 3000) + ")",
+    "a + I(" + "x == (" * 3000 + "x" + ")" * 3000 + ")",
+]
+
+
+@pytest.mark.parametrize("terms", LONG, ids=lambda terms: terms[:12])
+@pytest.mark.parametrize("formula", ["y ~ {}", "{} ~ y", "y ~ offset({})", "y ~ (1 + {} | g)"])
+def test_an_expression_too_long_to_be_read_is_refused(terms, formula):
+    with pytest.raises(UsageError):
+        parse(formula.format(terms))
+
+
+def test_how_long_an_expression_may_be():
+    """What reads it nests: 200 parts leave room in Python's thousand levels."""
+    longest = parse("y ~ I(" + " + ".join(["x"] * 199) + ")")
+    assert len(list(walk(longest.atoms[0].expression))) == 1 + 2 * 199 - 1
+    assert parse("y ~ I(" + "-" * 198 + "x)").atoms == parse("y ~ I(" + "-" * 198 + "x)").atoms
+    with pytest.raises(UsageError, match="More than 200 operators and brackets in one expression"):
+        parse("y ~ I(" + " + ".join(["x"] * 200) + ")")
+    many = " + ".join(f"x{i}" for i in range(1000))
+    assert len(parse(f"y ~ {many} + ({many}):z").atoms) == 1001  # terms are no operators of one expression
+
+
+@pytest.mark.parametrize("power", ["0", "10", "9" * 5000, "1.5", "1e0", "01"])
+def test_a_power_between_terms_is_a_digit(power):
+    with pytest.raises(UsageError, match=r"takes a whole number from 1 to 4, as in \(a \+ b\)\^2"):
+        parse(f"y ~ (a + b)^{power}")
+
+
+def test_digits_are_those_of_ascii():
+    with pytest.raises(UsageError, match="has no meaning here"):
+        parse("y ~ (a + b)^\u0663")
+
+
+def test_a_term_that_would_stand_for_very_many_is_refused():
+    with pytest.raises(UsageError, match="More than 8 '\\*' in one term"):
+        parse("y ~ " + " * ".join(f"x{i}" for i in range(10)))
+    many = " + ".join(f"x{i} * z{i}" for i in range(20))
+    assert len(parse(f"y ~ {many}").atoms) == 40

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve, write_whole
-from sumwise.errors import ProtocolError, SiteError
+from sumwise.errors import ProtocolError, SiteError, UsageError
 from sumwise.protocol.coordinator import CoordinatorState
 from sumwise.protocol.messages import COORDINATOR, MOST_BYTES, Total, decode_signed
 from sumwise.protocol.states import Phase
@@ -172,6 +172,42 @@ def test_a_folder_of_another_run_is_not_overwritten(tmp_path: Path) -> None:
     write_whole(Mailbox(tmp_path / "shared").path(COORDINATOR, 1), b"something else")
     with pytest.raises(SiteError, match=r"another run of this one.*Nothing was overwritten"):
         coordinate(fresh().coordinator, Mailbox(tmp_path / "shared"), never)
+
+
+def test_a_link_in_the_way_of_a_message_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever shares the folder may lay links under the name that a file has before it is whole."""
+    target, precious = tmp_path / "shared" / "000001.msg", tmp_path / "precious"
+    precious.write_bytes(b"rows")
+    target.parent.mkdir()
+    target.with_name(f".{target.name}.{os.getpid()}").symlink_to(precious)
+    write_whole(target, b"a message")
+    assert (target.read_bytes(), target.is_symlink(), precious.read_bytes()) == (b"a message", False, b"rows")
+    monkeypatch.setattr("sumwise.engines.folder.secrets.token_hex", lambda _size: "guessed")
+    target.with_name(f".{target.name}.guessed").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        write_whole(target, b"another")
+    assert (target.read_bytes(), precious.read_bytes()) == (b"a message", b"rows")
+
+
+def test_a_message_has_the_rights_that_the_folder_is_shared_with(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "000001.msg", b"a message")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "000001.msg").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o602, 0o660, 0o604])
+def test_a_ledger_is_its_owners_alone(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    LedgerFile(path).append("note", b"", "the first entry")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(mode)
+    with pytest.raises(UsageError, match=f"can be read or written by others than its owner; run chmod 600 {path}"):
+        LedgerFile(path)
+    path.chmod(0o600)
+    assert len(LedgerFile(path).entries) == 1
 
 
 def test_the_ledger_holds_every_answer_that_left(tmp_path: Path, expected: CoordinatorState) -> None:

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.errors import ProtocolError
 from sumwise.protocol.codec import NO_HASH, digest
+from sumwise.protocol.fields import is_name
 from sumwise.protocol.messages import (
     HEADER,
     KINDS,
@@ -27,6 +28,7 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
+from sumwise.protocol.plain import is_visible
 
 STUDY, HASH = digest(b"study"), digest(b"something")
 PRIVATE = {
@@ -170,3 +172,34 @@ def test_the_table_lists_the_fields_of_the_classes() -> None:
 def test_only_messages_of_the_table_are_messages() -> None:
     with pytest.raises(ProtocolError, match="a Message is no message of the table"):
         Message(STUDY, "Nord", 1)
+
+
+UNSEEN = [
+    *"\x00\x1b\x7f\x9f\n\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b\u180e\u180f\u2000\u200a\u200b\u200f",
+    *"\u2028\u202e\u202f\u205f\u2060\u206f\u2800\u3000\u3164\ud800\udfff\ue000\uf8ff\ufdd0\ufdef\ufe00\ufe0f\ufeff\uffa0",
+    *"\ufff9\ufffc\ufffe\uffff\U0001bca0\U0001d173\U0001fffe\U000e0000\U000e0041\U000e0100\U000e0fff\U000effff\U000f0000",
+    "\U0010ffff",
+]
+
+
+@pytest.mark.parametrize("character", UNSEEN, ids=ascii)
+def test_a_character_that_cannot_be_seen_is_in_no_name_and_no_line_of_text(character: str) -> None:
+    assert not is_name(f"nor{character}th")
+    assert not is_visible(f"nor{character}th", 10)
+
+
+@pytest.mark.parametrize(
+    "name", ["Århus west", "Ａ", "...", ".north", "東京", "Ελλάδα", "מרכז", "x\u0301", "\U0001f3e5", "a.b"]
+)
+def test_what_can_be_seen_can_be_a_name(name: str) -> None:
+    assert is_name(name)
+    assert is_visible(name, 10)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", " north", "north ", "x" * 65, "é" * 33, b"north", None])
+def test_what_is_no_name(name: object) -> None:
+    assert not is_name(name)
+
+
+def test_a_point_is_text_if_no_name() -> None:
+    assert is_visible(".", 10)

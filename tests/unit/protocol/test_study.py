@@ -1,5 +1,6 @@
 """The study file: TOML and back, its digest, its problems by name, and its plain words."""
 
+import hashlib
 import json
 import re
 from dataclasses import fields, replace
@@ -15,9 +16,11 @@ import sumwise.datasets
 from sumwise.data import agree, open_sites, parse
 from sumwise.data.contract import Contract
 from sumwise.errors import UsageError
+from sumwise.protocol import plain
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
+from sumwise.protocol.study_problems import _WHOLE, alike, is_site_name
 from sumwise.protocol.study_words import _RULES, in_words
 from tests.unit.protocol.studies import herds, key, site_keys
 
@@ -61,15 +64,16 @@ LINEAR = replace(
 words = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,5}){0,3}", fullmatch=True)
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 seen = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=12).filter(
-    lambda text: len(text.encode()) <= 64 and text != COORDINATOR
+    lambda text: plain.is_visible(text, 64) and is_site_name(text)
 )
 values = st.recursive(
     st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | anything,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
     max_leaves=8,
 )
-number = st.integers(0, 2**53) | st.floats(0, allow_nan=False)
-thresholds = {f.name: st.booleans() if f.name == "only_expected" else number for f in fields(Policy)}
+whole = st.integers(0, 2**53) | st.just(float("inf"))
+number = whole | st.floats(0, allow_nan=False)
+thresholds = {f.name: whole if f.name in _WHOLE else number for f in fields(Policy)} | {"only_expected": st.booleans()}
 policies = st.builds(Policy, **{**thresholds, "min_sites": st.integers(0, 2), "max_rounds": st.just(float("inf"))})
 
 
@@ -82,7 +86,7 @@ def studies(draw):
     binomial = Options("drop", nodes=draw(st.just("auto") | st.integers(1, 1000)))
     family = draw(st.sampled_from(["gaussian", "binomial"]))
     more = draw(st.dictionaries(anything, values, max_size=4))
-    names = draw(st.lists(seen, min_size=2, max_size=4, unique=True))
+    names = draw(st.lists(seen, min_size=2, max_size=4, unique_by=alike))
     return Study(
         draw(words),
         draw(seen) + draw(st.sampled_from(["", "\nin two lines", ' "quoted" \\ and # more'])),
@@ -158,7 +162,7 @@ CHANGES = [
     *[
         {
             "policy": replace(
-                Policy(), **{f.name: False if f.name == "only_expected" else 2.5 if f.name != "max_rounds" else 31}
+                Policy(), **{f.name: False if f.name == "only_expected" else 2 if f.name != "max_rounds" else 31}
             )
         }
         for f in fields(Policy)
@@ -221,6 +225,8 @@ def test_terms_are_what_the_machines_need():
 # -- problems --
 
 NORTH = public("north").hex()
+HUGE = f"0x{'f' * 5000}"
+"""TOML and Python read it; Python does not spell it."""
 
 # what a hand did to the file: text, its replacement, what the error says
 EDITS = [
@@ -252,11 +258,39 @@ EDITS = [
     ("north =", "south =", r"the study file is no TOML: Cannot overwrite a value .*twice\?"),
     ("north =", '"no\\u200brth" =', r"sites.'no\\u200brth': this names no site"),
     ("north =", "coordinator =", r"sites.'coordinator': this names no site"),
+    ("north =", "Coordinator =", r"sites.'Coordinator': this names no site"),
+    ("north =", '"\uff23oordinator" =', r"sites.'Ｃoordinator': this names no site"),
+    ("north =", '".." =', r"sites.'..': this names no site"),
+    ("north =", "South =", r"sites.'south': it is 'South' in other letters; a name that nobody takes for another"),
+    ("north =", '"A\\u030arhus West" =', r"sites.'Århus west': it is 'A\u030arhus West' in other letters"),
     (f'north = "{NORTH}"', "", r"sites: they are 2; policy.min_sites asks for at least 3"),
     ("min_rows = 20", "min_rows = -1", r"policy.min_rows: it is -1; a number, zero or more, belongs there"),
     ("min_rows = 20", "min_rows = nan", r"policy.min_rows: it is nan"),
     ("min_rows = 20", 'min_rows = "20"', r"policy.min_rows: it is '20'"),
     ("min_rows = 20", "min_rows = 9007199254740993", r"policy.min_rows: it is 9007199254740993; a number up to"),
+    ("min_rows = 20", "min_rows = 19.5", r"policy.min_rows: it is 19.5; a whole number, or inf, belongs there"),
+    ("max_rounds = 30", "max_rounds = 30.5", r"policy.max_rounds: it is 30.5; a whole number, or inf, belongs there"),
+    ("min_rows = 20", f"min_rows = {HUGE}", r"policy.min_rows: it is too large to show, of type int; a number up to"),
+    (
+        "min_rows = 20",
+        f"min_rows = [{HUGE}]",
+        r"policy.min_rows: it is too large to show, of type list; a number, zero",
+    ),
+    ("most_rounds = 30", f"most_rounds = {HUGE}", r"most_rounds: it is too large to show, of type int; a number from"),
+    ("format = 1", f"format = {HUGE}", r"format: it is too large to show, of type int; 1, which this version reads"),
+    ('nodes = "auto"', f"nodes = {HUGE}", r"options.nodes: it is too large to show, of type int"),
+    ("[contract]", f"[contract]\nbig = {HUGE}", r"contract.big is too large to show, of type int, which is no finite"),
+    (f'north = "{NORTH}"', f"north = {HUGE}", r"sites.'north': its key is too large to show, of type int"),
+    ('kind = "number", levels = []', f"kind = {HUGE}, levels = []", r"contract.columns\[0\].kind is too large to show"),
+    ("[contract]", '[contract]\n"\\u001b[31mred" = 2027-01-31', r"contract.'\\x1b\[31mred' is of type date"),
+    ("most_rounds = 30", 'most_rounds = 30\n"\\u001b[31mred" = 3', r"  '\\x1b\[31mred': unknown; known are format"),
+    ("min_rows = 20", 'min_rows = 20\n"\\u001b[31mred" = 3', r"policy.'\\x1b\[31mred': unknown; known are min_rows"),
+    (
+        'kind = "number", levels = []',
+        'kind = "number", levels = [1, "a", {}]',
+        r"contract.columns: it is .*texts or numbers",
+    ),
+    ('kind = "number", levels = []', 'kind = "number", levels = ["a", []]', r"contract.columns: it is "),
     ("min_rows = 20", "", r"policy.min_rows: it is missing; a number belongs there"),
     ("min_rows = 20", "min_row = 20", r"policy.min_row: unknown"),
     ("only_expected = true", "only_expected = 1", r"policy.only_expected: it is 1; true or false belongs"),
@@ -423,7 +457,64 @@ def test_words_name_every_threshold_and_what_is_switched_off():
     assert "SWITCHED OFF" not in text
     open_text = flat(replace(MIXED, policy=OPEN))
     off = open_text.split("SWITCHED OFF in this study: ")[1].split(".")[0]
-    assert off.split(", ") == [field.name for field in fields(Policy)]
+    assert off.split(", ") == [field.name for field in fields(Policy) if field.name != "only_expected"]
+    assert "only_expected = false in this study changes nothing: sites compare every question" in open_text
+    assert "bit for bit" in open_text
+    assert "LAXER" not in open_text
+
+
+IDLE = [
+    *[{name: 1e-9} for name in ("min_effective", "min_cell", "min_effective_rows", "min_effective_share")],
+    *[{name: 1} for name in _WHOLE if name not in ("max_rounds", "min_group_rows")],
+    {"min_group_rows": 0},
+    {"max_parameters_per_row": 1e300},
+    {"max_leverage": 1e300},
+    {"max_leverage": 1},
+    {"max_digit_gap": 2097},
+    {"max_eta_range": 1e6},
+    {"max_rounds": 2**53},
+]
+
+
+@pytest.mark.parametrize("thresholds", IDLE)
+def test_a_threshold_that_refuses_nothing_is_switched_off_in_words(thresholds):
+    ((name, _),) = thresholds.items()
+    text = flat(replace(MIXED, policy=Policy(**thresholds)))
+    off = text.split("SWITCHED OFF in this study: ")[1].split(".")[0].split(", ")
+    assert off[0] == name
+    assert off[1:] == (["max_digit_gap"] if name == "min_effective" else [])  # it looks at fewer rows than that
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "line"),
+    [
+        ({"min_rows": 19}, "Fewer than 19 rows. (LAXER than the default, 20)"),
+        ({"min_effective": 4.9999999}, "effectively. (LAXER than the default, 5)"),
+        ({"max_leverage": 0.50000001}, "more than 0.50000001 of the sum"),
+        ({"max_leverage": 0.50000001}, "columns. (LAXER than the default, 0.5)"),
+        ({"max_rounds": 31}, "More than 31 questions. (LAXER than the default, 30)"),
+        ({"max_parameters_per_row": 0.2}, "More than 0.2 parameters a row. (LAXER than the default, 0.1)"),
+    ],
+)
+def test_a_threshold_laxer_than_the_default_is_marked_in_words(thresholds, line):
+    text = flat(replace(MIXED, policy=Policy(**thresholds)))
+    assert line in text
+    assert text.count("LAXER") == 1
+    assert "SWITCHED OFF" not in text
+
+
+def test_default_and_stricter_thresholds_are_not_marked():
+    strict = {f.name: f.default * (0.5 if f.name.startswith("max_") else 2) for f in fields(Policy)}
+    for policy in (Policy(), Policy(**{**strict, "only_expected": True, "min_sites": 3, "max_rounds": 30})):
+        text = flat(replace(MIXED, policy=policy))
+        assert "LAXER" not in text
+        assert "SWITCHED OFF" not in text
+    assert "A group with fewer rows than 1. (never, and so by default)" in flat(MIXED)
+
+
+def test_words_show_fingerprints_of_the_sites_keys():
+    for name in SITES:
+        assert f"{name} ({hashlib.sha256(public(name)).hexdigest()[:12]})" in flat(MIXED)
 
 
 def test_words_tell_of_the_wire_and_of_what_the_contract_holds():

@@ -97,7 +97,8 @@ def federation(
     for name, rows in parts.items():
         (where / name).mkdir(parents=True)
         rows.to_csv(where / name / "rows.csv", index=False)
-        _, path = new_site(name, where / name, "../messages", {"csv": "rows.csv"})
+        site, path = new_site(name, where / name, "../messages", {"csv": "rows.csv"})
+        site.write_text(site.read_text().partition("\n[policy]")[0])  # the study's policy alone holds
         public[name] = bytes.fromhex(path.read_text())
     key = Ed25519PrivateKey.from_private_bytes(new_secret(where / "coordinator.key"))
     study = draft(

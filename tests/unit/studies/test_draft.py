@@ -85,6 +85,7 @@ def test_a_last_day_that_is_past_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         ),
         ({"columns": [{"name": "y", "kind": "number"}, {"name": "x", "kind": "number"}]}, "its contract lists"),
         ({"learned": [{"centre": 0.0}]}, "cannot be used"),
+        ({"learned": [{"\x1b[31mred": 0.0}]}, r"cannot be used: .*\\x1b\[31mred"),
         ({"products": [[{"atom": 9, "reduced": False}]]}, "its contract other ones"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def test_a_secret_is_32_random_bytes_that_its_owner_alone_can_read(tmp_path: Pat
 def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     new_secret(tmp_path / "one.key")
     (tmp_path / "one.key").chmod(0o640)
-    with pytest.raises(UsageError, match="can be read by others than its owner; run chmod 600"):
+    with pytest.raises(UsageError, match="can be read or written by others than its owner; run chmod 600"):
         read_secret(tmp_path / "one.key")
 
 
@@ -56,12 +58,15 @@ def test_a_new_site_reads_back(tmp_path: Path) -> None:
     path, public = new_site("north", tmp_path, "../messages", {"csv": "rows.csv"})
     site = read_site(path)
     assert (site.name, site.data, site.columns, site.units) == ("north", {"csv": "rows.csv"}, None, {})
+    assert site.policy == Policy()
+    thresholds = tomllib.loads(path.read_text())["policy"]
+    assert thresholds == asdict(Policy())  # written out, so that a steward sees them
     assert site.folder == tmp_path / "../messages"
     assert site.keys().public.hex() == public.read_text().strip()
     assert site.keys().public == SiteKeys.from_seed(read_secret(tmp_path / "north.key")).public
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "../up", ".hidden", "Süd 1"])
+@pytest.mark.parametrize("name", ["...", "a/b", "../up", ".hidden", "Süd 1"])
 def test_names_of_files_are_no_paths(name: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     path, public = new_site(name, home, "messages", {"csv": "rows.csv"})
@@ -72,7 +77,9 @@ def test_names_of_files_are_no_paths(name: str, tmp_path: Path) -> None:
     assert not [file for file in tmp_path.iterdir() if file != home]
 
 
-@pytest.mark.parametrize("name", ["", "coordinator", " north", "x" * 65, "no\nrth"])
+@pytest.mark.parametrize(
+    "name", ["", "coordinator", "Coordinator", "COORDINATOR", " north", "x" * 65, "no\nrth", ".", "..", "north\u3164"]
+)
 def test_what_can_name_no_site_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names no site"):
         new_site(name, tmp_path, "messages", {"csv": "rows.csv"})
@@ -93,7 +100,13 @@ GOOD = 'name = "n"\nkey = "k"\nledger = "l"\nfolder = "f"\n'
         (GOOD + '[data]\ncsv = "x"\n[units]\nage = 3', "units is"),
         (GOOD + 'columns = "age"\n[data]\ncsv = "x"', "columns is 'age'; a list of names"),
         (GOOD + '[data]\ncsv = "x"\n[policy]\nmin_row = 3', "policy is {'min_row': 3}; a table of thresholds"),
-        (GOOD + '[data]\ncsv = "x"\n[policy]\nmin_rows = -3', "min_rows=-3"),
+        (GOOD + '[data]\ncsv = "x"\n[policy]\nmin_rows = -3', "policy.min_rows is -3; a number, zero or more, belongs"),
+        (GOOD + '[data]\ncsv = "x"\n[policy]\nmax_rounds = 2.5', "policy.max_rounds is 2.5; a whole number, or inf"),
+        (GOOD + f'[data]\ncsv = "x"\n[policy]\nmin_rows = 0x{"f" * 5000}', "policy.min_rows is too large to show"),
+        (GOOD.replace('"n"', f"0x{'f' * 5000}") + '[data]\ncsv = "x"', "name is too large to show, of type int"),
+        (GOOD + f"big = {'9' * 5000}", "is no TOML"),
+        (GOOD + f"deep = {'[' * 5000}{']' * 5000}", "is no TOML"),
+        (GOOD + '"\\u001b[31mred" = 3\n[data]\ncsv = "x"', r"'\x1b[31mred' is unknown"),
     ],
 )
 def test_a_wrong_site_file_is_named_with_key_and_remedy(text: str, message: str, tmp_path: Path) -> None:
