@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from math import fsum, sqrt
 
 import numpy as np
@@ -99,13 +100,18 @@ def move_in_standard_errors(point: Point) -> float:
     inf if A is not positive definite.  At theta = 0 only beta counts: there the gradient in theta is zero by symmetry.
     """
     free = _free(point)
-    if free == 0:
+    return length_in_standard_errors(point.gradient[:free], point.information[:free, :free])
+
+
+def length_in_standard_errors(gradient: Floats, information: Floats) -> float:
+    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii) for g (n,) and A (n, n); inf if A is not positive definite, 0 for n = 0."""
+    if len(gradient) == 0:
         return 0.0
-    factor = cholesky(point.information[:free, :free])
+    factor = cholesky(information)
     if factor is None:
         return np.inf
     se = np.sqrt(np.diag(factor.inverse()))
-    return float(np.max(np.abs(factor.solve(point.gradient[:free])) / se))
+    return float(np.max(np.abs(factor.solve(gradient)) / se))
 
 
 def _free(point: Point) -> int:
@@ -127,9 +133,9 @@ def _propose(state: State, point: Point, tolerance: float) -> State:
         return replace(state, trial=trial, move=move, step=None, jump=True, zero_tried=theta)
     gradient, information = _working(point)
     step = _step(gradient, information, bounded=point.phi[-1] > 0)
-    gain = _dot(gradient, step) - _dot(step, np.array([_dot(row, step) for row in information])) / 2
+    gain = dot(gradient, step) - dot(step, np.array([dot(row, step) for row in information])) / 2
     sized = step * _working_metric(state, point)
-    length = sqrt(_dot(sized, sized))
+    length = sqrt(dot(sized, sized))
     state = replace(
         state,
         move=move,
@@ -191,14 +197,14 @@ def _step(g: Floats, A: Floats, *, bounded: bool) -> Floats:
         return _positive_factor(A).solve(g)
     factor, cross = _positive_factor(A[:-1, :-1]), A[:-1, -1]
     follow = factor.solve(cross)
-    slope = g[-1] - _dot(follow, g[:-1])
-    curvature = abs(A[-1, -1] - _dot(follow, cross))
+    slope = g[-1] - dot(follow, g[:-1])
+    curvature = abs(A[-1, -1] - dot(follow, cross))
     limit = LARGEST_LOG_STEP
     last = float(np.clip(slope / curvature, -limit, limit)) if curvature > 0 else limit * float(np.sign(slope))
     return np.append(factor.solve(g[:-1] - cross * last), last)
 
 
-def _dot(a: Floats, b: Floats) -> float:
+def dot(a: Floats, b: Floats) -> float:
     """a'b, the products added without rounding: numpy's order of addition is no part of its interface."""
     return fsum(a * b)
 
@@ -242,6 +248,10 @@ def _diverges(state: State) -> bool:
         size = np.abs(state.step) * _working_metric(state, state.best)
         if size[-1] == size.max():
             return False
-    steady = all(b > 0.8 * a for a, b in zip(state.lengths, state.lengths[1:], strict=False))
-    fading = all(b < 0.7 * a for a, b in zip(state.gains, state.gains[1:], strict=False))
-    return steady and fading
+    return fading(state.lengths, state.gains)
+
+
+def fading(lengths: tuple[float, ...], gains: tuple[float, ...]) -> bool:
+    """Whether steps keep their lengths while each promises a good deal less than the one before."""
+    steady = all(b > 0.8 * a for a, b in pairwise(lengths))
+    return steady and all(b < 0.7 * a for a, b in pairwise(gains))

@@ -1,0 +1,405 @@
+"""Newton ascent in a trust region, for a log-likelihood with Cholesky factors among its parameters.
+
+Parameters are phi = (free parameters, theta), theta as in covariance.py.  The log-likelihood is even in every column of
+a factor: a column of zeros is an ordinary stationary point, with gradient zero there and a curvature that says whether
+the log-likelihood rises when the column is let in.  So the boundary needs no constraint:
+
+  - a step that would shrink a column to a tenth jumps to zero, exactly, and stays if the value is not lower;
+  - zero columns take no part in the steps; one is let in again, in its steepest direction, where the curvature says so;
+  - a factor is kept canonical: rotating its columns changes no value, and puts zero columns last.  The others then
+    range freely over all matrices of that rank, so that a correlation of one needs no constraint either.
+
+The Hessian need only be a good metric; it may be indefinite: it is shifted until it is positive definite and the step
+stays within the trust region, whose radius follows the ratio of what was gained to what was promised.  A diagonal
+entry that wants to grow is stepped in its logarithm.  All functions are pure:
+
+    state = start(phi, blocks)
+    while state.outcome is Outcome.RUNNING:
+        state = advance(state, evaluate(state.trial), tolerance=..., slack=...)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumwise.kernels.library import exp
+from sumwise.maths import covariance
+from sumwise.maths.cholesky import cholesky, equilibrate
+from sumwise.maths.newton import LARGEST_LOG_STEP, Outcome, Point, dot, fading, length_in_standard_errors
+
+__all__ = ["Outcome", "Point", "State", "advance", "free_parameters", "move_in_standard_errors", "start"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+JUMP_BELOW = 0.1
+"""A step that leaves less than this share of a column tries zero instead."""
+
+LARGEST_SHRINK = 0.2
+"""Any other step leaves at least this share of a diagonal entry."""
+
+JUMP_GAIN = 1.0
+"""Largest gain in log-likelihood that a step may promise and still count as near the maximum."""
+
+NEAR = 0.1
+"""A zero column is let in when the other estimates are this many standard errors from their maximum, or nearer."""
+
+LEAST_RISE = 1e-6
+"""Curvature at a zero column, relative to that of the other columns in the same rows, that counts as positive."""
+
+MOST_REJECTED = 24
+"""Trials that may fail from one point; each shortens the step to a quarter."""
+
+
+class Trial(Enum):
+    """What the next evaluation tries."""
+
+    STEP = "step"
+    JUMP = "jump"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the ascent stands.
+
+    trial (n,): evaluate here next.  blocks: sizes of theta's blocks; best: highest point so far.  kind: of the trial;
+    step (n,): from best, in working coordinates; length: of the step in the metric of its point; radius: of the trust
+    region; jumps: first places in phi of columns that the trial sets to zero; tried (n,): diagonal entries at which a
+    jump failed; rise (n,): column that the trial lets in; promise: gain that its curvature promises; settled: letting
+    in a column failed here; rejected: trials that failed from best.  move: how far the estimates could still go, in
+    standard errors (inf where the information is not positive definite); gain: what the last step promised; metric
+    (n,): sizes that make steps comparable; lengths, gains: of the last steps; accepted: points so far that were higher.
+    """
+
+    trial: Floats
+    blocks: tuple[int, ...]
+    outcome: Outcome = Outcome.RUNNING
+    best: Point | None = None
+    kind: Trial = Trial.STEP
+    step: Floats | None = None
+    length: float = 0.0
+    radius: float = np.inf
+    jumps: tuple[int, ...] = ()
+    tried: Floats | None = None
+    rise: Floats | None = None
+    promise: float = 0.0
+    settled: bool = False
+    rejected: int = 0
+    move: float = np.inf
+    gain: float = np.inf
+    metric: Floats | None = None
+    lengths: tuple[float, ...] = ()
+    gains: tuple[float, ...] = ()
+    accepted: int = 0
+
+
+def start(phi: Floats, blocks: tuple[int, ...]) -> State:
+    """Begin at phi (n,), whose last entries are theta."""
+    return State(_canonical(phi, blocks), blocks)
+
+
+def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
+    """The state after the evaluation at state.trial.
+
+    tolerance: stop when no estimate would move by more than this many standard errors; slack: how much lower a value
+    may be and still count as not lower (rounding and quadrature error).
+    """
+    best = state.best
+    if best is not None and not point.value >= best.value - slack:
+        return _retreat(state, best, tolerance, slack)
+    if best is None:
+        tried = np.full(len(point.phi), np.inf)
+        state = replace(state, metric=1 / equilibrate(point.information), tried=tried)
+    elif state.kind is Trial.STEP and state.gain > slack:
+        state = replace(state, radius=_radius(state, (point.value - best.value) / state.gain))
+    state = replace(state, best=point, accepted=state.accepted + 1, rejected=0, settled=False)
+    return _propose(state, point, tolerance)
+
+
+def free_parameters(phi: Floats, blocks: tuple[int, ...]) -> Bools:
+    """(n,) False for the entries of columns that are zero throughout."""
+    free = np.ones(len(phi), dtype=bool)
+    for column in _columns(phi, blocks):
+        free[column] = bool(np.any(phi[column] != 0))
+    return free
+
+
+def move_in_standard_errors(point: Point, blocks: tuple[int, ...]) -> float:
+    """Length of Newton's step in standard errors, over the parameters that are not held at zero."""
+    free = free_parameters(point.phi, blocks)
+    return length_in_standard_errors(point.gradient[free], point.information[np.ix_(free, free)])
+
+
+def _columns(phi: Floats, blocks: tuple[int, ...]) -> list[slice]:
+    found = covariance.columns(blocks, len(phi) - covariance.size(blocks))
+    return [column for block in found for column in block]
+
+
+def _canonical(phi: Floats, blocks: tuple[int, ...]) -> Floats:
+    at = len(phi) - covariance.size(blocks)
+    return np.concatenate([phi[:at], covariance.canonical(phi[at:], blocks)])
+
+
+# -- the next trial --
+
+
+def _propose(state: State, point: Point, tolerance: float) -> State:
+    """Test for the end, else let in a column, else a step."""
+    state = replace(state, move=move_in_standard_errors(point, state.blocks))
+    found = None if state.settled or not state.move <= max(tolerance, NEAR) else _steepest(point, state.blocks)
+    if found is not None:
+        rise, promise = found
+        trial = _canonical(point.phi + rise, state.blocks)
+        return replace(state, kind=Trial.LEAVE, trial=trial, rise=rise, promise=promise)
+    if state.move <= tolerance:
+        return replace(state, outcome=Outcome.CONVERGED)
+    state = _stepped(state, point)
+    if _diverges(state):
+        return replace(state, outcome=Outcome.DIVERGING)
+    jumps = _jumps(state, point)
+    return _jumped(state, point, jumps) if jumps and state.gain <= JUMP_GAIN else _tried(state, point)
+
+
+def _stepped(state: State, point: Point) -> State:
+    """The state with the step from `point` and what belongs to it."""
+    step, length, gain, definite = _step(point, state)
+    size = step * (np.ones(len(step)) if state.metric is None else state.metric)
+    size = np.where(_growing(point, state.blocks), size * point.phi, size)
+    if not definite:
+        state = replace(state, lengths=(), gains=())
+    elif state.rejected == 0:
+        lengths, gains = (*state.lengths, sqrt(dot(size, size)))[-4:], (*state.gains, gain)[-4:]
+        state = replace(state, lengths=lengths, gains=gains)
+    return replace(state, step=step, length=length, gain=gain)
+
+
+def _tried(state: State, point: Point) -> State:
+    trial, growing = _moved(state, point), _growing(point, state.blocks)
+    for column in _columns(point.phi, state.blocks):
+        at = column.start
+        least = LARGEST_SHRINK * point.phi[at]
+        if not growing[at] and point.phi[at] > 0 and trial[at] < least and _shrinks(point, trial, column, state.blocks):
+            trial[at] = least
+    return replace(state, kind=Trial.STEP, trial=_canonical(trial, state.blocks))
+
+
+def _jumped(state: State, point: Point, jumps: tuple[int, ...]) -> State:
+    trial = _moved(state, point)
+    for column in _columns(point.phi, state.blocks):
+        if column.start in jumps:
+            trial[column] = 0.0
+    return replace(state, kind=Trial.JUMP, trial=_canonical(trial, state.blocks), jumps=jumps)
+
+
+def _moved(state: State, point: Point) -> Floats:
+    """point.phi after the step, with no regard to zero."""
+    assert state.step is not None
+    growing = _growing(point, state.blocks)
+    limited = np.clip(np.where(growing, state.step, 0.0), -LARGEST_LOG_STEP, LARGEST_LOG_STEP)
+    return np.where(growing, point.phi * exp(limited), point.phi + state.step)
+
+
+def _growing(point: Point, blocks: tuple[int, ...]) -> Bools:
+    """(n,) True for diagonal entries that are stepped in their logarithm: those that want to grow, ever more slowly."""
+    out = np.zeros(len(point.phi), dtype=bool)
+    for column in _columns(point.phi, blocks):
+        at = column.start
+        out[at] = point.phi[at] > 0 and point.gradient[at] > 0 and point.information[at, at] > 0
+    return out
+
+
+def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
+    """Step (n,) in working coordinates, its length in the metric D of curvature sizes, the gain that it promises, and
+    whether the information is positive definite.
+
+    (A + shift D)^-1 g: without a shift where that is possible and short enough; else with one that makes the matrix
+    positive definite and the step about as long as the trust region allows.
+    """
+    free, growing = free_parameters(point.phi, state.blocks), _growing(point, state.blocks)
+    scale = np.where(growing, point.phi, 1.0)
+    g = point.gradient * scale
+    A = point.information * np.multiply.outer(scale, scale)
+    A[np.diag_indices_from(A)] -= np.where(growing, g, 0.0)
+    D = np.abs(np.diag(A))
+    D = np.where(growing, np.maximum(D, np.abs(g) / LARGEST_LOG_STEP), D)
+    D = np.where(D > 0, D, 1.0)
+    g, A, D, logarithmic = g[free], A[np.ix_(free, free)], D[free], growing[free]
+    definite = cholesky(A) is not None
+    radius = state.radius
+    if not definite:  # nothing in the parabola says how far to go: as far as its slopes and sizes do, or as last time
+        radius = min(radius, max(1.0, sqrt(dot(g / D, g)), 4 * state.length))
+    step = _within(g, A, D, radius, logarithmic)
+    if not definite and dot(step * step, D) < (radius / 4) ** 2:  # a slope that does not point down from the saddle
+        root = np.sqrt(D)
+        direction, curvature = _lowest(A / np.multiply.outer(root, root))
+        if curvature < -LEAST_RISE:
+            step += radius / 2 * np.copysign(1.0, dot(direction, g / root)) * direction / root
+    gain = dot(g, step) - dot(step, np.array([dot(row, step) for row in A])) / 2
+    out = np.zeros(len(point.phi))
+    out[free] = step
+    return out, sqrt(dot(step * step, D)), gain, definite
+
+
+def _within(g: Floats, A: Floats, D: Floats, radius: float, logarithmic: Bools) -> Floats:
+    """(A + shift D)^-1 g for the smallest shift, up to a factor, that leads into the trust region."""
+
+    def shifted(shift: float) -> tuple[Floats | None, bool]:
+        M = A.copy()
+        M[np.diag_indices_from(M)] += shift * D
+        factor = cholesky(M)
+        if factor is None:
+            return None, False
+        step = factor.solve(g)
+        length = sqrt(dot(step * step, D))
+        limited = length <= radius and not np.any(np.abs(step[logarithmic]) > LARGEST_LOG_STEP)
+        return (step if limited else None), length >= radius / 2
+
+    step, _ = shifted(0.0)
+    if step is not None:
+        return step
+    low, high = 0.0, 1e-2
+    while (found := shifted(high))[0] is None:
+        low, high = high, 8 * high
+    step, enough = found
+    for _ in range(8):  # towards the smallest shift
+        middle = (low + high) / 2
+        if enough or high - low < 1e-3 * high:
+            break
+        nearer, reaches = shifted(middle)
+        if nearer is None:
+            low = middle
+        else:
+            high, step, enough = middle, nearer, reaches
+    assert step is not None
+    return step
+
+
+def _radius(state: State, ratio: float) -> float:
+    """Of the trust region after a step that gained `ratio` of what it promised."""
+    if ratio < 0.25:
+        return state.length / 2
+    return state.radius if ratio < 0.75 else max(state.radius, 4 * state.length)
+
+
+# -- the boundary --
+
+
+def _shrinks(point: Point, trial: Floats, column: slice, blocks: tuple[int, ...]) -> bool:
+    """Whether a column, and not its diagonal entry alone, is about to vanish: below it nothing is left that matters
+    beside the rest of its row.
+    """
+    below = np.arange(column.start + 1, column.stop)
+    rows = np.zeros(len(below))
+    for block in covariance.columns(blocks, len(point.phi) - covariance.size(blocks)):
+        for other in block:
+            if block[0].start <= column.start < block[-1].stop and other.stop - other.start >= len(below):
+                values = point.phi[other][len(point.phi[other]) - len(below) :]
+                rows += values * values
+    return bool(np.all(np.abs(trial[below]) <= JUMP_BELOW * np.sqrt(rows)))
+
+
+def _jumps(state: State, point: Point) -> tuple[int, ...]:
+    """Columns for which zero is worth a try, by their first places."""
+    assert state.tried is not None
+    trial, found = _moved(state, point), []
+    for column in _columns(point.phi, state.blocks):
+        at, curvature = column.start, point.information[column.start, column.start]
+        alone = point.phi[at] + point.gradient[at] / curvature if curvature > 0 else np.inf  # where its parabola ends
+        small = min(trial[at], alone if trial[at] < point.phi[at] else np.inf) <= JUMP_BELOW * point.phi[at]
+        vanishes = small and point.phi[at] > 0 and _shrinks(point, trial, column, state.blocks)
+        if point.phi[at] == 0:  # its first entry stands lower
+            before, after = (float(np.max(np.abs(v[column]))) for v in (point.phi, trial))
+            vanishes = before > 0 and after <= JUMP_BELOW * before
+        if vanishes and point.phi[at] <= state.tried[at] * JUMP_BELOW:
+            found.append(at)
+    return tuple(found)
+
+
+def _steepest(point: Point, blocks: tuple[int, ...]) -> tuple[Floats, float] | None:
+    """(rise (n,), promise): the column to let in, at a size where its curvature promises that gain; None if none.
+
+    The first zero column of a block is looked at: with L the other columns and G the derivative in Lambda Lambda', the
+    Hessian of its entries is 2 G in those rows; at a stationary point G L = 0, so these rows say all there is to say.
+    """
+    best: tuple[Floats, float] | None = None
+    steepest = 0.0
+    for block in covariance.columns(blocks, len(point.phi) - covariance.size(blocks)):
+        zero = next((column for column in block if not np.any(point.phi[column])), None)
+        if zero is None:
+            continue
+        B = point.information[zero, zero]
+        size, rank = np.abs(np.diag(B)), block.index(zero)
+        noise = np.zeros_like(size)  # of the curvature, while the other columns are not at rest
+        for other in block[:rank]:
+            L, g, A = (v[other][-len(size) :] for v in (point.phi, point.gradient, np.diag(point.information)))
+            size = np.maximum(size, np.abs(A))
+            noise = np.maximum(noise, np.abs(g / np.where(L != 0, L, np.inf)))
+        scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
+        direction, curvature = _lowest(B * np.multiply.outer(scale, scale))
+        if curvature < -LEAST_RISE - 4 * float(np.max(noise * scale * scale)) and curvature < steepest:
+            steepest, rise = curvature, np.zeros(len(point.phi))
+            rise[zero] = scale * direction / sqrt(-curvature)
+            best = rise, 0.5
+    return best
+
+
+def _lowest(M: Floats) -> tuple[Floats, float]:
+    """A direction (n,) near the eigenvector of M (n, n), symmetric, with the lowest eigenvalue, and x'Mx there.
+
+    Powers of c I - M, c no less than any eigenvalue, in a fixed number of squarings.
+    """
+    n = len(M)
+    P = (1.0 + float(np.max(np.abs(M))) * n) * np.eye(n) - M
+    for _ in range(12):
+        square = np.zeros_like(P)
+        for k in range(n):
+            square += np.multiply.outer(P[:, k], P[k])
+        P = square / float(np.max(np.abs(square)))
+    x = P[:, int(np.argmax(np.diag(P)))]
+    x = x / sqrt(dot(x, x))
+    return x, dot(x, np.array([dot(row, x) for row in M]))
+
+
+# -- after a trial that failed --
+
+
+def _retreat(state: State, best: Point, tolerance: float, slack: float) -> State:
+    """The trial was lower: come nearer, or take the step that a jump replaced."""
+    assert state.tried is not None
+    state = replace(state, rejected=state.rejected + 1)
+    if state.kind is Trial.LEAVE:
+        assert state.rise is not None
+        rise, promise = state.rise / 4, state.promise / 16
+        if promise > max(slack, 1e-15 * abs(best.value)):
+            trial = _canonical(best.phi + rise, state.blocks)
+            return replace(state, trial=trial, rise=rise, promise=promise)
+        return _propose(replace(state, settled=True, rejected=0), best, tolerance)
+    if state.kind is Trial.JUMP:
+        assert state.tried is not None
+        tried = state.tried.copy()
+        tried[list(state.jumps)] = best.phi[list(state.jumps)]
+        state = replace(state, tried=tried)
+        if len(state.jumps) > 1:
+            return _jumped(state, best, state.jumps[-1:])
+        return _tried(state, best)
+    if state.rejected > MOST_REJECTED:
+        return replace(state, outcome=Outcome.STALLED)
+    return _tried(_stepped(replace(state, radius=state.length / 4), best), best)
+
+
+def _diverges(state: State) -> bool:
+    """Three steps of undiminished length, promising less and less: an exponential tail, not a maximum."""
+    if len(state.gains) < 4 or state.gain > 0.01 or state.step is None or state.best is None:
+        return False
+    for column in _columns(state.best.phi, state.blocks):
+        if state.best.phi[column.start] > 0 and state.step[column.start] < 0:  # on its way to zero
+            size = np.abs(state.step) * (1.0 if state.metric is None else state.metric)
+            if size[column.start] == size.max():
+                return False
+    return fading(state.lengths, state.gains)
