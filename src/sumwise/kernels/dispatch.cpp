@@ -33,7 +33,7 @@ const Table* table = table_of(current);
 
 #define API extern "C" __attribute__((visibility("default")))
 /// Raised whenever a signature or a struct changes: library.py refuses a library of another number.
-API int64_t sw_interface() { return 5; }
+API int64_t sw_interface() { return 6; }
 /// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
 API int64_t sw_best_level() { return best_level(); }
 API int64_t sw_level() { return current; }
@@ -62,4 +62,16 @@ API int64_t sw_decimals_hold(const void* columns, int64_t first, int64_t last, i
 API void sw_combine(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
                     double* out, int64_t out_pitch) {
     table->combine(columns, high, low, answers, first, last, out, out_pitch);
+}
+API int64_t sw_group_add(const void* factors, const int64_t* code, int64_t rows, int64_t low, int64_t* digits) {
+    return table->group_add(factors, code, rows, low, digits);
+}
+API void sw_group_round(int64_t* digits, int64_t groups, int64_t low, double* high, double* low_part) {
+    table->group_round(digits, groups, low, high, low_part);
+}
+API int64_t sw_lmm_squeeze(const void* groups, int64_t first, int64_t last, const void* sums) {
+    return table->lmm_squeeze(groups, first, last, sums);
+}
+API int64_t sw_lmm_shrink(const void* groups, const void* points, int64_t first, int64_t last, const void* sums) {
+    return table->lmm_shrink(groups, points, first, last, sums);
 }

@@ -1,5 +1,7 @@
 // All kernels, compiled once for each instruction-set level (LEVEL = base, v3, v4); see CMakeLists.txt.
 #include "aghq.hpp"
+#include "grouped.hpp"
+#include "lmm.hpp"
 #include "products.hpp"
 #include "sums.hpp"
 #include "table.hpp"
@@ -57,8 +59,21 @@ void combine_rows(const void* columns, const double* high, const double* low, in
     combine(*static_cast<const Columns*>(columns), high, low, answers, first, last, out, out_pitch);
 }
 
+int64_t group_add(const void* factors, const int64_t* code, int64_t rows, int64_t low, int64_t* digits) {
+    const Strided* f = static_cast<const Strided*>(factors);
+    return add_by_group(f[0], f[1], code, rows, low, digits);
+}
+int64_t lmm_squeeze(const void* groups, int64_t first, int64_t last, const void* sums) {
+    return lmm::squeeze(*static_cast<const lmm::Squeeze*>(groups), first, last, *static_cast<const lmm::Sums*>(sums));
+}
+int64_t lmm_shrink(const void* groups, const void* points, int64_t first, int64_t last, const void* sums) {
+    return lmm::shrink(*static_cast<const lmm::Groups*>(groups), *static_cast<const lmm::Points*>(points), first, last,
+                       *static_cast<const lmm::Sums*>(sums));
+}
+
 }  // namespace
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, decimals_hold_of, combine_rows};
+extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, decimals_hold_of, combine_rows,
+                                             group_add, round_by_group, lmm_squeeze, lmm_shrink};

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
-INTERFACE = 5
+INTERFACE = 6
 """Number of the interface between this package and the compiled library; raised when a signature changes."""
 
 LEVELS = ("base", "v3", "v4")
@@ -40,6 +40,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sw_aghq": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
     "sw_gram": (_INT, [_POINTER, _INT, _INT, _POINTER]),
     "sw_decimals_hold": (_INT, [_POINTER, _INT, _INT, _POINTER]),
+    "sw_group_add": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
+    "sw_group_round": (None, [_POINTER, _INT, _INT, _POINTER, _POINTER]),
+    "sw_lmm_squeeze": (_INT, [_POINTER, _INT, _INT, _POINTER]),
+    "sw_lmm_shrink": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
     "sw_combine": (None, [_POINTER, _POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT]),
 }
 

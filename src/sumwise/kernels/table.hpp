@@ -13,4 +13,8 @@ struct Table {
     int64_t (*decimals_hold)(const void* columns, int64_t first, int64_t last, int64_t* holds);
     void (*combine)(const void* columns, const double* high, const double* low, int64_t answers, int64_t first, int64_t last,
                     double* out, int64_t out_pitch);
+    int64_t (*group_add)(const void* factors, const int64_t* code, int64_t rows, int64_t low, int64_t* digits);
+    void (*group_round)(int64_t* digits, int64_t groups, int64_t low, double* high, double* low_part);
+    int64_t (*lmm_squeeze)(const void* groups, int64_t first, int64_t last, const void* sums);
+    int64_t (*lmm_shrink)(const void* groups, const void* points, int64_t first, int64_t last, const void* sums);
 };

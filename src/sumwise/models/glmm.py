@@ -13,7 +13,6 @@ point, for Newton's next step.  What a site answers stands in glmm_site.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from sumwise.maths import newton
 from sumwise.maths.cholesky import cholesky, first_dependence
 from sumwise.maths.newton import Outcome, Point
 from sumwise.maths.quadrature import ladder
+from sumwise.models.centring import uncentred, uncentred_covariance
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.refusals import refuse_collinear, refuse_separation
 
@@ -242,11 +242,8 @@ class RandomIntercept:
         """Back to the user's columns: x'beta = intercept - centre'beta + x'beta."""
         if "(Intercept)" not in self.columns:
             return beta, vcov
-        where, back = self.columns.index("(Intercept)"), np.eye(len(vcov))
-        back[where, : len(centre)] -= centre
-        beta = beta.copy()
-        beta[where] -= fsum(centre * beta)
-        return beta, _sandwich(back, vcov)
+        where = self.columns.index("(Intercept)")
+        return uncentred(beta, centre, where), uncentred_covariance(vcov, centre, where)
 
 
 def _known(state: State) -> tuple[Moments, newton.State]:
@@ -279,13 +276,3 @@ def _point(phi: Floats, total: Summand) -> Point:
     information[lower] = -values[1 + q : -1]
     information.T[lower] = information[lower]
     return Point(phi, total.loglik, values[1 : 1 + q], information)
-
-
-def _sandwich(T: Floats, V: Floats) -> Floats:
-    """T V T', in a fixed order of operations."""
-    left, out = np.zeros_like(V), np.zeros_like(V)
-    for k in range(len(V)):
-        left += np.multiply.outer(T[:, k], V[k])
-    for k in range(len(V)):
-        out += np.multiply.outer(left[:, k], T[:, k])
-    return (out + out.T) / 2
