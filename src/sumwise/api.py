@@ -19,6 +19,7 @@ def fit(
     family: str = "gaussian",
     weights: str | None = None,
     nodes: int | str = "auto",
+    method: str | None = None,
     missing: str = "error",
     decimal: bool | None = None,
     threads: int | None = None,
@@ -26,13 +27,14 @@ def fit(
 ) -> Fit:
     """Fit a model to rows in one table or at many sites.
 
-    formula: "y ~ x" is a linear model, with family="gaussian"; "y ~ x + (1 | g)" has a random intercept for each
-        group, with family="binomial" and y in 0/1, or cbind(successes, failures) for y.
+    formula: "y ~ x" is a linear model; "y ~ x + (1 + x | g)" has a random intercept and a random slope for each group;
+        with family="binomial" the response y is 0/1, or cbind(successes, failures).
     data: a pandas, polars or Arrow table; the path or glob of CSV, Parquet or text files; or {site name: any of these}.
     family: "gaussian" (least squares) or "binomial" (logit link).
     weights: of the rows, as text: a column of the data or an expression of columns, such as "1 / sd^2"; gaussian only.
     nodes: of the quadrature, with random effects only.  "auto" chooses for each group the smallest order whose
         measured error keeps the total log-likelihood within 1e-10; 1 is Laplace's approximation; k takes k nodes.
+    method: of linear mixed models: "REML" (the default) or "ML", which comparisons of fixed effects need.
     missing: "error" refuses rows with missing values, "drop" leaves them out and counts them.
     decimal: True keeps numbers as the exact decimals they are written in, False takes the nearest floats; None keeps
         those of text files (.dat, .txt) exact; gaussian only.
@@ -45,6 +47,6 @@ def fit(
         raise UsageError(
             f"the formula comes first, as text; this is of type {type(formula).__name__}: fit(formula, data)"
         )
-    options = Options(family, weights, nodes, missing, decimal, threads, progress)
+    options = Options(family, weights, nodes, missing, decimal, method, threads, progress)
     parsed = parse(formula)
     return fit_by(choose(parsed, family), parsed, data, options)

@@ -96,6 +96,11 @@ class DesignBlock:
         return self.random[0].group
 
     @property
+    def z(self) -> tuple[NDArray[np.float64], ...]:
+        """The columns of Z of all terms, (n,) each, of a model with one grouping factor."""
+        return tuple(column for term in self.random for column in term.z)
+
+    @property
     def groups(self) -> tuple[Label, ...]:
         """Sorted labels of the one grouping factor."""
         return self.random[0].groups

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sumwise.data import DesignBlock, Formula, input_errors
+from sumwise.data import Contract, DesignBlock, Formula, input_errors
 from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
-from sumwise.fitting.options import Options
+from sumwise.fitting.options import Options, refuse_method
 from sumwise.loop import Round
 from sumwise.models.linear import LinearModel, LinearSummand, Site, State
 from sumwise.results.linear import LinearFit
@@ -13,11 +13,12 @@ from sumwise.results.record import RoundRecord
 
 
 def _check(formula: Formula, options: Options) -> None:
+    refuse_method(options)
     if options.nodes != "auto":
         raise UsageError(f"nodes={options.nodes!r} belongs to models with random effects; {formula.text!r} has none")
 
 
-def _model(_formula: Formula, options: Options, _columns: tuple[str, ...]) -> LinearModel:
+def _model(_formula: Formula, options: Options, _contract: Contract) -> LinearModel:
     return LinearModel(options.weights)
 
 

@@ -43,16 +43,17 @@ class Written:
 class Method:
     """A kind of model.
 
-    check(formula, options): raises UsageError where they do not suit it; model(formula, options, columns): whoever
+    check(formula, options): raises UsageError where they do not suit it; model(formula, options, contract): whoever
     asks; site(block): whoever answers; record(round, state): a round in plain values; result(written, model, state,
     here): the fit.
     """
 
     check: Callable[[Formula, Options], None]
-    model: Callable[[Formula, Options, tuple[str, ...]], Any]
+    model: Callable[[Formula, Options, Contract], Any]
     site: Callable[[DesignBlock], Any]
     record: Callable[[Round, Any], RoundRecord]
     result: Callable[[Written, Any, Any, Here], Fit]
+    in_studies: bool = True
 
 
 def fit_by(method: Method, formula: Formula, data: Any, options: Options) -> Fit:
@@ -66,11 +67,15 @@ def fit_by(method: Method, formula: Formula, data: Any, options: Options) -> Fit
     }
     check_groups_disjoint(blocks)
     here = Here(sources, blocks, {name: method.site(block) for name, block in blocks.items()})
-    model: Model = method.model(formula, options, contract.names)
+    model: Model = method.model(formula, options, contract)
     records: list[RoundRecord] = []
     with LocalEngine(here.sites, options.threads) as engine:
         state, _ = run(model, engine, watcher(records, method.record, options.progress))
-    answered = [
-        SiteRecord(name, len(b.y), len(b.groups) if formula.bars else None, b.dropped) for name, b in blocks.items()
-    ]
+    answered = [SiteRecord(name, len(b.y), _groups(b), b.dropped) for name, b in blocks.items()]
     return method.result(Written(formula, options, contract, records, answered), model, state, here)
+
+
+def _groups(block: DesignBlock) -> int | None:
+    """Of all grouping factors together."""
+    factors = {term.factor: len(term.groups) for term in block.random}
+    return sum(factors.values()) if factors else None

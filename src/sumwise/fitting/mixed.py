@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from sumwise.data import DesignBlock, Formula
+from sumwise.data import Contract, DesignBlock, Formula
 from sumwise.data.expression import misplaced
 from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
-from sumwise.fitting.options import Options
+from sumwise.fitting.options import Options, refuse_method
+from sumwise.fitting.random import effects_of
 from sumwise.loop import Round
 from sumwise.maths.newton import Outcome
 from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, State
 from sumwise.models.glmm_messages import Moments, Question
 from sumwise.models.glmm_site import Site
 from sumwise.results.mixed import MixedFit
-from sumwise.results.random import RandomEffects, intercepts
+from sumwise.results.random import RandomEffects
 from sumwise.results.record import Quadrature, RoundRecord, Verdict
 
 LINKS = {"binomial": "logit"}
@@ -26,6 +27,7 @@ ROUGH = 0.01
 
 
 def _check(formula: Formula, options: Options) -> None:
+    refuse_method(options)
     for name in ("weights", "decimal"):
         if getattr(options, name):
             raise UsageError(
@@ -43,11 +45,11 @@ def _check(formula: Formula, options: Options) -> None:
             f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
             f"column, or an interaction of columns, a:b.",
         )
-    _model(formula, options, ())
+    RandomIntercept((), bar.group, options.nodes)
 
 
-def _model(formula: Formula, options: Options, columns: tuple[str, ...]) -> RandomIntercept:
-    return RandomIntercept(columns, formula.bars[0].group, options.nodes)
+def _model(formula: Formula, options: Options, contract: Contract) -> RandomIntercept:
+    return RandomIntercept(contract.names, formula.bars[0].group, options.nodes)
 
 
 def _site(block: DesignBlock) -> Site:
@@ -80,13 +82,11 @@ def _record(round_: Round, state: State) -> RoundRecord:
 
 
 def _effects(group: str, here: Here, estimate: Estimate) -> RandomEffects:
-    """Of the groups whose rows are at hand."""
-    parts = [(here.blocks[name].groups, *site.modes(estimate.question)) for name, site in here.sites.items()]
-    labels = [label for part in parts for label in part[0]]
-    order = sorted(range(len(labels)), key=labels.__getitem__)
-    levels = tuple(labels[k] for k in order)
-    mode, scale = (estimate.theta * np.concatenate([np.empty(0), *(part[k] for part in parts)])[order] for k in (1, 2))
-    return intercepts(group, estimate.theta, estimate.groups, levels, mode, scale)
+    parts = []
+    for name, site in here.sites.items():
+        mode, sd = (estimate.theta * values for values in site.modes(estimate.question))
+        parts.append((here.blocks[name].groups, mode[:, None], (sd * sd)[:, None, None]))
+    return effects_of(group, ("(Intercept)",), (1,), np.array([estimate.theta]), estimate.groups, parts)
 
 
 def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
@@ -132,6 +132,7 @@ def _result(written: Written, model: RandomIntercept, state: State, here: Here) 
         scale=None,
         covariance=estimate.vcov,
         fixed=(0,) if estimate.theta == 0 else (),
+        slopes=None,
         loglik_value=estimate.loglik,
         nobs=estimate.rows,
         verdict_record=_verdict(estimate, model.group, bound),

@@ -19,6 +19,7 @@ class Options:
     nodes: int | str = "auto"
     missing: str = "error"
     decimal: bool | None = None
+    method: str | None = None
     threads: int | None = None
     progress: bool | None = None
 
@@ -31,5 +32,15 @@ class Options:
                 f'weights are a column of the data, named by a text, or an expression of columns such as "1 / sd^2"; '
                 f"this is of type {type(self.weights).__name__}"
             )
+        if self.method not in (None, "ML", "REML"):
+            raise UsageError(f'method={self.method!r}: "REML" or "ML"')
         if self.decimal not in (None, True, False):
             raise UsageError(f"decimal={self.decimal!r}: True, False or None")
+
+
+def refuse_method(options: Options) -> None:
+    """Raises UsageError where a method is asked of a model that has no choice of one."""
+    if options.method is not None:
+        raise UsageError(
+            f"method={options.method!r} belongs to linear mixed models: a gaussian response and a term such as (1 | g)"
+        )

@@ -124,6 +124,12 @@ class Fit(ABC):
         """
         return np.full(len(contrasts), np.inf)
 
+    def joint_test(self, contrasts: NDArray[np.float64]) -> tuple[float, float]:
+        """(statistic, df2) of the test that all contrasts (k, p), linearly independent, are zero: chi2 with k degrees
+        of freedom where df2 is infinite, else F with k and df2.
+        """
+        return wald.joint(self, contrasts)
+
     def contrast(self, weights: Any, level: float = 0.95, null: float = 0.0) -> pd.DataFrame:
         """Weighted sums of coefficients, one row each: estimate, std_error, df, statistic, p_value, lower, upper.
 

@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
+from sumwise.maths import satterthwaite
+from sumwise.maths.satterthwaite import degrees_of_freedom
 from sumwise.results import likelihood_ratio, mixed_rows, mixed_summary
 from sumwise.results.fit import Fit, common_fields
-from sumwise.results.inference import normal_quantile, two_sided_p
 from sumwise.results.random import Component, RandomEffects
 from sumwise.results.record import Quadrature, Verdict
+from sumwise.results.wald import quantile, tail
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,7 +27,8 @@ class MixedFit(Fit):
     effects; random: the effects of each grouping factor; scale: residual standard deviation (gaussian), size (negative
     binomial) or shape (Gamma), None for families that have none.
     covariance: of beta, the thetas without those in `fixed`, and log scale if there is one; fixed: places of thetas
-    that lie on the boundary, and have no standard error.
+    without a standard error, such as those on the boundary; slopes (r, p, p): of a linear mixed model, derivatives of
+    the covariance of beta in the r other parameters.
     loglik_value: maximised (restricted) log-likelihood, constants included; quadrature: nodes and measured error, None
     without; verdict_record: how far to believe it.
     """
@@ -37,6 +40,7 @@ class MixedFit(Fit):
     scale: float | None
     covariance: NDArray[np.float64]
     fixed: tuple[int, ...]
+    slopes: NDArray[np.float64] | None
     loglik_value: float
     quadrature: Quadrature | None
     verdict_record: Verdict
@@ -219,8 +223,26 @@ class MixedFit(Fit):
         """Confidence intervals of the fixed effects: columns lower, upper.  method: "wald"."""
         if method != "wald":
             raise UsageError(f"method={method!r}: the interval available is 'wald'")
-        half = normal_quantile(level) * self.se.to_numpy()
+        half = np.array([quantile(level, df) for df in self.df_of(np.eye(len(self.terms)))]) * self.se.to_numpy()
         return pd.DataFrame({"lower": self.beta - half, "upper": self.beta + half}, index=list(self.terms))
+
+    def df_of(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Degrees of freedom of the t test of each contrast (k, p): (k,), Satterthwaite's for a gaussian response, else
+        infinite: a normal test.
+        """
+        if self.slopes is None:
+            return super().df_of(contrasts)
+        p = len(self.terms)
+        return degrees_of_freedom(contrasts, self.covariance[:p, :p], self.slopes, self.covariance[p:, p:])
+
+    def joint_test(self, contrasts: NDArray[np.float64]) -> tuple[float, float]:
+        """As Fit.joint_test; of a gaussian response with the degrees of freedom of Fai and Cornelius."""
+        if self.slopes is None:
+            return super().joint_test(contrasts)
+        p = len(self.terms)
+        V, A = self.covariance[:p, :p], self.covariance[p:, p:]
+        found = satterthwaite.joint_test(contrasts, self.beta, V, self.slopes, A)
+        return found.F, found.denominator
 
     def anova(self, other: Fit) -> pd.DataFrame:
         """Likelihood-ratio test of the smaller of two nested fits to the same rows: parameters, loglik, aic, bic,
@@ -233,10 +255,10 @@ class MixedFit(Fit):
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: effect ("fixed" or "random"), group, term, estimate, std_error,
-        statistic, p_value, lower, upper. Random rows are standard deviations and correlations; they have no p-value,
-        since zero lies on the boundary.
+        statistic, df, p_value, lower, upper. Random rows are standard deviations and correlations; they have no
+        p-value, since zero lies on the boundary.
         """
-        z = self.beta / self.se.to_numpy()
+        statistic, df = self.beta / self.se.to_numpy(), self.df_of(np.eye(len(self.terms)))
         fixed = pd.DataFrame(
             {
                 "effect": "fixed",
@@ -246,10 +268,11 @@ class MixedFit(Fit):
                 "std_error": self.se.to_numpy(),
             }
         )
-        fixed["statistic"], fixed["p_value"] = z, two_sided_p(z)
+        fixed["statistic"], fixed["df"] = statistic, df
+        fixed["p_value"] = [tail(t, d) for t, d in zip(statistic, df, strict=True)]
         interval = self.confint(level)
         fixed["lower"], fixed["upper"] = interval["lower"].to_numpy(), interval["upper"].to_numpy()
-        nothing = dict.fromkeys(("std_error", "statistic", "p_value", "lower", "upper"), float("nan"))
+        nothing = dict.fromkeys(("std_error", "statistic", "df", "p_value", "lower", "upper"), float("nan"))
         return pd.DataFrame([*fixed.to_dict("records"), *({**row, **nothing} for row in self._random_rows())])
 
     def _random_rows(self) -> list[dict[str, Any]]:
@@ -303,6 +326,7 @@ class MixedFit(Fit):
             | {"verdict_record": asdict(self.verdict_record)}
             | {"quadrature": asdict(self.quadrature) if self.quadrature else None}
             | {"beta": self.beta.tolist(), "covariance": self.covariance.tolist()}
+            | {"slopes": None if self.slopes is None else self.slopes.tolist()}
             | {"random": [effects.values() for effects in self.random]}
         )
 
@@ -319,6 +343,7 @@ class MixedFit(Fit):
             beta=np.array(values["beta"]),
             covariance=np.array(values["covariance"]),
             fixed=tuple(values["fixed"]),
+            slopes=None if values["slopes"] is None else np.array(values["slopes"]),
             random=tuple(RandomEffects.from_values(effects) for effects in values["random"]),
             quadrature=quadrature,
             verdict_record=Verdict(**values["verdict_record"]),

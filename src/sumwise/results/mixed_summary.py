@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sumwise.printing import align, paragraph, table
-from sumwise.results.inference import two_sided_p
 from sumwise.results.summary import LEGEND, decimals, dropped, p_value, sites, stars
+from sumwise.results.wald import tail
 
 if TYPE_CHECKING:
     from sumwise.results.mixed import MixedFit
@@ -33,7 +33,7 @@ def text(fit: MixedFit) -> str:
         *_scale(fit),
         "",
         "Fixed effects:",
-        *align(_coefficients(fit), left=(0, 5)),
+        *align(_coefficients(fit), left=(0, 5 if fit.family != "gaussian" else 6)),
         "---",
         LEGEND,
         "",
@@ -107,11 +107,17 @@ def _components(fit: MixedFit) -> list[list[str]]:
 
 
 def _coefficients(fit: MixedFit) -> list[list[str]]:
-    z = fit.beta / fit.se.to_numpy()
-    p = two_sided_p(z)
-    head = ["", "Estimate", "Std. Error", "z value", "Pr(>|z|)", ""]
+    statistic, df = fit.beta / fit.se.to_numpy(), fit.df_of(np.eye(len(fit.terms)))
+    p = [tail(t, d) for t, d in zip(statistic, df, strict=True)]
     digits = decimals(np.concatenate([fit.beta, fit.se.to_numpy()]))
-    rows = zip(fit.terms, fit.beta, fit.se, z, p, strict=True)
-    return [head] + [
-        [term, f"{b:.{digits}f}", f"{s:.{digits}f}", f"{zi:.3f}", p_value(pi), stars(pi)] for term, b, s, zi, pi in rows
+    normal = fit.family != "gaussian"
+    head = ["Estimate", "Std. Error", *(["z value", "Pr(>|z|)"] if normal else ["df", "t value", "Pr(>|t|)"])]
+    rows = zip(fit.terms, fit.beta, fit.se, df, statistic, p, strict=True)
+    return [["", *head, ""]] + [
+        [
+            *(term, f"{b:.{digits}f}", f"{s:.{digits}f}"),
+            *([] if normal else [f"{d:.1f}"]),
+            *(f"{t:.3f}", p_value(pi), stars(pi)),
+        ]
+        for term, b, s, d, t, pi in rows
     ]

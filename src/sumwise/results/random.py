@@ -108,11 +108,3 @@ class RandomEffects:
             mode=np.reshape(np.array(values["mode"], dtype=np.float64), (len(levels), q)),
             covariance=np.reshape(np.array(values["covariance"], dtype=np.float64), (len(levels), q, q)),
         )
-
-
-def intercepts(
-    group: str, theta: float, groups: int, levels: tuple[int | str, ...], mode: Floats, sd: Floats
-) -> RandomEffects:
-    """A random intercept alone.  mode, sd (G,)."""
-    arrays = np.reshape(mode, (-1, 1)), np.reshape(sd * sd, (-1, 1, 1))
-    return RandomEffects(group, ("(Intercept)",), (1,), np.array([theta]), groups, levels, *arrays)

@@ -126,7 +126,7 @@ def term_tests(fit: Fit, kind: str) -> pd.DataFrame:
     """Wald tests of type "II" or "III", one row a term but the intercept: df, statistic, df2, p_value.
 
     III: all coefficients of the term are zero.   II: the term adds nothing to a model with all terms that do not
-    contain it [Fox 2016, section 8.2.5]: the statistic of it and the terms that contain it, less that of those.
+    contain it [Fox 2016, section 8.2.5]: its coefficients, less what those of the terms that contain it tell of them.
     """
     if kind not in ("II", "III"):
         raise UsageError(f"kind={kind!r}: tests of terms are of type 'II' or 'III'")
@@ -136,30 +136,36 @@ def term_tests(fit: Fit, kind: str) -> pd.DataFrame:
         if label == "(Intercept)":
             continue
         above = [c for other, (more, columns) in terms.items() if more > variables and kind == "II" for c in columns]
-        own = [c for c in places if np.isfinite(fit.coef.iloc[c])]
-        statistic = _chi2(fit, [*above, *own]) - _chi2(fit, above)
-        df2 = float(np.min(fit.df_of(np.eye(len(fit.terms))[own]))) if own else np.nan
-        rows.append((label, len(own), *chi2_or_f(statistic, len(own), df2)))
+        own = _estimated(fit, places)
+        statistic, df2 = fit.joint_test(_beyond(fit, own, _estimated(fit, above))) if own else (np.nan, np.nan)
+        p = chdtrc(len(own), statistic) if np.isinf(df2) else fdtrc(len(own), df2, statistic)
+        rows.append((label, len(own), statistic, df2, float(p)))
     return pd.DataFrame(rows, columns=["term", "df", "statistic", "df2", "p_value"]).set_index("term")
 
 
-def chi2_or_f(chi2: float, df: int, df2: float) -> tuple[float, float, float]:
-    """(statistic, df2, p): chi2 itself for infinite df2, else F."""
-    if df == 0:
-        return np.nan, df2, np.nan
-    if np.isinf(df2):
-        return chi2, df2, float(chdtrc(df, chi2))
-    return chi2 / df, df2, float(fdtrc(df, df2, chi2 / df))
+def joint(fit: Fit, L: Floats) -> tuple[float, float]:
+    """See Fit.joint_test."""
+    b, V = np.nan_to_num(fit.coef.to_numpy()), np.nan_to_num(fit.vcov.to_numpy())
+    values = np.array([fsum(row * b) for row in L])
+    between = np.array([[fsum(one * np.array([fsum(other * line) for line in V])) for other in L] for one in L])
+    factor = cholesky((between + between.T) / 2)
+    chi2 = np.nan if factor is None else fsum(values * factor.solve(values))
+    df2 = float(np.min(fit.df_of(L)))
+    return (chi2, df2) if np.isinf(df2) else (chi2 / len(L), df2)
 
 
-def _chi2(fit: Fit, places: Iterable[int]) -> float:
-    """b' V^-1 b of some coefficients."""
-    some = [c for c in places if np.isfinite(fit.coef.iloc[c])]
-    if not some:
-        return 0.0
-    b, V = fit.coef.to_numpy()[some], fit.vcov.to_numpy()[np.ix_(some, some)]
-    factor = cholesky(V)
-    return np.nan if factor is None else fsum(b * factor.solve(b))
+def _estimated(fit: Fit, places: Iterable[int]) -> list[int]:
+    return [c for c in places if np.isfinite(fit.coef.iloc[c])]
+
+
+def _beyond(fit: Fit, own: list[int], above: list[int]) -> Floats:
+    """(k, p) contrasts: the coefficients `own` less what those `above` tell of them, b_o - V_oa V_aa^-1 b_a."""
+    L = np.eye(len(fit.terms))[own]
+    if above:
+        V = fit.vcov.to_numpy()
+        factor = cholesky(V[np.ix_(above, above)])
+        L[:, above] = np.nan if factor is None else -factor.solve(V[np.ix_(above, own)]).T
+    return L
 
 
 # -- inflation --

@@ -15,6 +15,7 @@ from sumwise.fitting.options import Options
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Options as StudyOptions
 from sumwise.protocol.study import Study
+from sumwise.studies.plan import check_in_studies
 
 MOST_ROUNDS = {"gaussian": 1, "binomial": 30}
 """Rounds that a study of a family may take, if nothing else is said."""
@@ -44,7 +45,9 @@ def draft(
     Raises UsageError for a formula that a study cannot fit, and what Study and data.agree raise.
     """
     parsed = parse(formula)
-    choose(parsed, options.family).check(parsed, options)
+    method = choose(parsed, options.family)
+    method.check(parsed, options)
+    check_in_studies(method, parsed)
     for call in parsed.learned():
         fault = (
             "center() and scale() learn means from rows, which a study does not bring together. Write numbers that "

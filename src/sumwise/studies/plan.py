@@ -44,6 +44,15 @@ def plan(study: Study) -> Plan:
     return found
 
 
+def check_in_studies(method: Method, formula: Formula) -> None:
+    """Raises UsageError for a kind of model that this version fits to rows at hand alone."""
+    if not method.in_studies:
+        raise UsageError(
+            f"studies fit linear models and logistic models with one random intercept; {formula.text!r} is another "
+            f"kind, which this version fits to rows that are all at hand"
+        )
+
+
 def check_software(study: Study) -> None:
     """Raises UsageError where the study asks for another version of Sumwise than this one."""
     if study.software != __version__:
@@ -59,8 +68,9 @@ def planned_before(study: Study) -> Plan:
     formula = parse(study.formula)
     method = choose(formula, study.family)
     method.check(formula, options)
+    check_in_studies(method, formula)
     contract = _contract(study.contract)
-    return Plan(formula, options, contract, method, method.model(formula, options, contract.names))
+    return Plan(formula, options, contract, method, method.model(formula, options, contract))
 
 
 def _contract(values: Any) -> Contract:
