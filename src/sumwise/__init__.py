@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sumwise.arrays.polynomial import PolynomialFit, polyfit
     from sumwise.errors import DataError, PolicyRefusal, SiteError, SumwiseError, UsageError
     from sumwise.results.fit import Fit
+    from sumwise.results.glm import GlmFit
     from sumwise.results.linear import LinearFit
     from sumwise.results.mixed import MixedFit
 
@@ -31,6 +32,7 @@ __all__ = [
     "DataError",
     "Fit",
     "FundamentalSubspaces",
+    "GlmFit",
     "LinearFit",
     "LstsqResult",
     "MixedFit",
@@ -72,6 +74,7 @@ _HOMES = {
     "sumwise.arrays.polynomial": ("PolynomialFit", "polyfit"),
     "sumwise.errors": ("DataError", "PolicyRefusal", "SiteError", "SumwiseError", "UsageError"),
     "sumwise.results.fit": ("Fit",),
+    "sumwise.results.glm": ("GlmFit",),
     "sumwise.results.linear": ("LinearFit",),
     "sumwise.results.mixed": ("MixedFit",),
 }

@@ -95,8 +95,7 @@ REFUSED = [
     ("empty formula", sw.UsageError, ["~"], "", DATA, {}),
     ("empty table", sw.SiteError, ["no rows"], "y ~ x", DATA.iloc[:0], {}),
     ("complex", sw.DataError, ["'x'"], "y ~ x", DATA.assign(x=DATA["x"] + 1j), {}),
-    ("no bar", sw.UsageError, ["no random effect", "gaussian"], "y ~ x", DATA, {"family": "binomial"}),
-    ("a bar", sw.UsageError, ["(1 | f)", "linear mixed models", "binomial"], "y ~ x + (1 | f)", DATA, {}),
+    ("link", sw.UsageError, ["'log'", "'identity'"], "y ~ x", DATA, {"link": "log"}),
 ]
 
 

@@ -142,8 +142,34 @@ def _binomial(
                 raise DataError(f"{place} {name} are {fault}{why}; {where(bad, rows, counts)}. {hint}")
 
 
+def _single(family: str, site: str, text: str, failures: np.ndarray | None) -> None:
+    if failures is not None:
+        raise UsageError(f"Site '{site}', response '{text}': cbind() is for family='binomial', not for '{family}'.")
+
+
+def _counts(site: str, text: str, counts: np.ndarray, failures: np.ndarray | None, rows: np.ndarray | None) -> None:
+    _single("poisson", site, text, failures)
+    for bad, fault in ((counts < 0, "negative"), (counts != np.rint(counts), "not whole numbers")):
+        if bad.any():
+            hint = "A rate is fitted as a count with offset(log(exposure))." if fault != "negative" else "Mend them."
+            raise DataError(f"Site '{site}', response '{text}': counts are {fault}; {where(bad, rows, counts)}. {hint}")
+
+
+def _positive(site: str, text: str, values: np.ndarray, failures: np.ndarray | None, rows: np.ndarray | None) -> None:
+    _single("gamma", site, text, failures)
+    bad = values <= 0
+    if bad.any():
+        fault = "a gamma or inverse gaussian response is above zero"
+        hint = "Model whether it is zero by itself, family='binomial', and its size in the other rows."
+        raise DataError(f"Site '{site}', response '{text}': {fault}; {where(bad, rows, values)}. {hint}")
+
+
 DOMAINS: dict[str, Callable[[str, str, np.ndarray, np.ndarray | None, np.ndarray | None], None]] = {
     "binomial": _binomial,
+    "poisson": _counts,
+    "negbinomial": _counts,
+    "gamma": _positive,
+    "inverse.gaussian": _positive,
     "gaussian": lambda *_: None,  # any number will do, and finite they are by now
 }
 """Family name -> check of its response."""

@@ -229,8 +229,9 @@ def _common_kind(name: str, tables: Tables, has_levels: bool) -> str:
 
 def check_response_form(formula: Formula, family: str) -> None:
     """Raises UsageError for cbind() where the family's response is a single number."""
-    if family == "gaussian" and formula.response.failures is not None:
-        fault = "cbind() is a response of counts, for family='binomial'; least squares explains one number a row."
+    if family != "binomial" and formula.response.failures is not None:
+        explains = "least squares explains" if family == "gaussian" else f"family={family!r} explains"
+        fault = f"cbind() is a response of counts, for family='binomial'; {explains} one number a row."
         raise misplaced(formula.text, formula.text.index(formula.response.text), fault)
 
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from sumwise.data import Formula
-from sumwise.errors import UsageError
+from sumwise.fitting.glm import GLM
 from sumwise.fitting.linear import LINEAR
 from sumwise.fitting.linear_mixed import LINEAR_MIXED
 from sumwise.fitting.method import Method
 from sumwise.fitting.mixed import MIXED
+from sumwise.fitting.vector_mixed import VECTORS
 
 
-def choose(formula: Formula, family: str) -> Method:
-    """What fits this kind of model.  Raises UsageError where this version has none, with what to write instead."""
+def choose(formula: Formula, family: str, link: str | None = None) -> Method:
+    """What fits this kind of model."""
     match family, bool(formula.bars):
         case "gaussian", False:
             return LINEAR
-        case "binomial", True:
+        case "binomial", True if link in (None, "logit") and _is_random_intercept(formula):
             return MIXED
         case "gaussian", True:
             return LINEAR_MIXED
+        case _, False:
+            return GLM
         case _:
-            raise UsageError(
-                f"{formula.text!r} has no random effect: family={family!r} is available with one random intercept, "
-                f'"... + (1 | group)". Without it, family="gaussian" fits a linear model'
-            )
+            return VECTORS
+
+
+def _is_random_intercept(formula: Formula) -> bool:
+    """(1 | g) and nothing else: it has a kernel of its own, with exact second derivatives."""
+    return len(formula.bars) == 1 and formula.bars[0].fixed.strip() == "1" and len(formula.bars[0].factors) == 1

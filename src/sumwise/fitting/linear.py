@@ -5,7 +5,7 @@ from __future__ import annotations
 from sumwise.data import Contract, DesignBlock, Formula, input_errors
 from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
-from sumwise.fitting.options import Options, refuse_method
+from sumwise.fitting.options import Options, refuse_foreign
 from sumwise.loop import Round
 from sumwise.models.linear import LinearModel, LinearSummand, Site, State
 from sumwise.results.linear import LinearFit
@@ -13,16 +13,16 @@ from sumwise.results.record import RoundRecord
 
 
 def _check(formula: Formula, options: Options) -> None:
-    refuse_method(options)
     if options.nodes != "auto":
         raise UsageError(f"nodes={options.nodes!r} belongs to models with random effects; {formula.text!r} has none")
+    refuse_foreign(options, "identity")
 
 
 def _model(_formula: Formula, options: Options, _contract: Contract) -> LinearModel:
     return LinearModel(options.weights)
 
 
-def _site(block: DesignBlock) -> Site:
+def _site(_options: Options, block: DesignBlock) -> Site:
     return Site(block)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.data import Contract, DesignBlock, Formula
 from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
-from sumwise.fitting.options import Options
-from sumwise.fitting.random import effects_of, factors
+from sumwise.fitting.options import Options, refuse_foreign
+from sumwise.fitting.random import boundary_words, effects_of, verdict
 from sumwise.loop import Round
-from sumwise.maths.ascent import Outcome
 from sumwise.models.lmm import Estimate, LinearMixed, State, Term
+from sumwise.models.lmm_crossed import CrossedMixed
+from sumwise.models.lmm_crossed_site import CrossedSite
 from sumwise.models.lmm_messages import Moments
 from sumwise.models.lmm_site import Site
 from sumwise.results.mixed import MixedFit
@@ -24,26 +23,25 @@ from sumwise.results.record import RoundRecord, Verdict
 Floats = NDArray[np.float64]
 
 
-def _check(formula: Formula, options: Options) -> None:
+def _check(_formula: Formula, options: Options) -> None:
+    refuse_foreign(options, "identity", method=True)
     if options.nodes != "auto":
         raise UsageError(
             f"nodes={options.nodes!r}: with a gaussian response nothing is integrated by quadrature; leave nodes out"
         )
     if options.decimal:
         raise UsageError("decimal=True is not available with random effects; leave it out")
-    found = factors(formula)
-    if len(found) > 1:
-        raise UsageError(
-            f"{formula.text!r} has {len(found)} grouping factors ({', '.join(found)}); this version fits one"
-        )
 
 
 def _model(_formula: Formula, options: Options, contract: Contract) -> LinearMixed:
     terms = tuple(Term(rule.group, rule.names) for rule in contract.random)
-    return LinearMixed(contract.names, terms, options.method or "REML", weights=options.weights)
+    kind = LinearMixed if len({term.group for term in terms}) == 1 else CrossedMixed
+    return kind(contract.names, terms, options.method or "REML", weights=options.weights)
 
 
-def _site(block: DesignBlock) -> Site:
+def _site(_options: Options, block: DesignBlock) -> Site | CrossedSite:
+    if len({term.factor for term in block.random}) > 1:
+        return CrossedSite(block)
     return Site(block, tuple(len(term.z) for term in block.random))
 
 
@@ -67,53 +65,43 @@ def _record(round_: Round, state: State) -> RoundRecord:
     )
 
 
-def _effects(model: LinearMixed, here: Here, estimate: Estimate) -> RandomEffects:
-    parts = []
-    for name, site in here.sites.items():
-        mode, spread = site.modes(estimate.question, estimate.centred)
-        parts.append((here.blocks[name].groups, mode, estimate.sigma**2 * spread))
-    columns = tuple(name for term in model.terms for name in term.effects)
-    return effects_of(model.terms[0].group, columns, model.blocks, estimate.theta, estimate.groups[0], parts)
+def _effects(model: LinearMixed, here: Here, estimate: Estimate) -> tuple[RandomEffects, ...]:
+    """Of the groups whose rows are at hand: of one factor together, of several factors term by term."""
+    scale = estimate.sigma**2
+    asked = {name: site.modes(estimate.question, estimate.centred) for name, site in here.sites.items()}
+    if not isinstance(model, CrossedMixed):
+        parts = [(here.blocks[name].groups, mode, scale * spread) for name, (mode, spread) in asked.items()]
+        columns = tuple(name for term in model.terms for name in term.effects)
+        return (effects_of(model.terms[0].group, columns, model.blocks, estimate.theta, estimate.groups[0], parts),)
+    found, start = [], 0
+    for t, term in enumerate(model.terms):
+        q = len(term.effects)
+        theta = estimate.theta[start : start + q * (q + 1) // 2]
+        start += len(theta)
+        parts = [
+            (here.blocks[name].random[t].groups, mode[t], scale * spread[t]) for name, (mode, spread) in asked.items()
+        ]
+        found.append(effects_of(term.group, term.effects, (q,), theta, estimate.groups[t], parts))
+    return tuple(found)
 
 
 def _verdict(estimate: Estimate, model: LinearMixed) -> Verdict:
-    move = estimate.move
-    if estimate.outcome is not Outcome.CONVERGED:
-        why = "no step raised the log-likelihood" if estimate.outcome is Outcome.STALLED else "the limit of rounds"
-        far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
-        return Verdict("not_converged", f"Not converged ({why}): the covariance parameters {far}.", move)
-    far = f"The covariance parameters could move by at most {move:.1e} standard errors in another step."
+    named = " + ".join(term.text for term in model.terms)
+    flat = ""
     if estimate.parameters is None:
-        names = ", ".join(term.text for term in model.terms)
         flat = (
-            f"Converged, but the log-likelihood is flat in the covariance of {names}: the rows hardly tell its "
-            f"parameters apart. Leave out effects or correlations"
+            f"the log-likelihood is flat in the covariance of {named}: the rows hardly tell its parameters apart. "
+            f"Leave out effects or correlations"
         )
-        return Verdict("flat", f"{flat}. {far}", move)
-    if estimate.singular:
-        terms = [model.terms[t] for t in estimate.singular]
-        return Verdict("boundary", f"Converged, {_singular(terms, estimate, model)}. {far}", move)
-    return Verdict("converged", f"Converged. {far}", move)
-
-
-def _singular(terms: Sequence[Term], estimate: Estimate, model: LinearMixed) -> str:
-    """Which component is zero at the maximum, and what that means."""
-    said = []
-    start = 0
+    said, start = [], 0
     for t, term in enumerate(model.terms):
         variance = np.diag(estimate.relative)[start : start + len(term.effects)]
         zero = [name for name, v in zip(term.effects, variance, strict=True) if v == 0]
         start += len(term.effects)
-        if t not in estimate.singular:
-            continue
-        if len(zero) == len(term.effects):
-            said.append(f"with no variance of {term.text} at all: the groups differ no more than chance makes them")
-        elif zero:
-            said.append(f"with the variance of {', '.join(map(repr, zero))} in {term.text} exactly zero")
-        else:
-            said.append(f"with effects of {term.text} that determine each other (a correlation of 1 or -1)")
-    assert len(said) == len(terms)
-    return "; ".join(said) + ". The maximum lies on the boundary of what covariances can be, and the estimates stand"
+        if t in estimate.singular:
+            dependent = () if zero else (term.effects,)
+            said.append(boundary_words(term.text, zero, len(zero) == len(term.effects), dependent))
+    return verdict(estimate.outcome, estimate.move, flat=flat, boundary=", and ".join(said))
 
 
 def _result(written: Written, model: LinearMixed, state: State, here: Here) -> MixedFit:
@@ -133,7 +121,7 @@ def _result(written: Written, model: LinearMixed, state: State, here: Here) -> M
         contract=contract.to_dict(),
         terms=contract.names,
         beta=estimate.beta,
-        random=(_effects(model, here, estimate),),
+        random=_effects(model, here, estimate),
         scale=estimate.sigma,
         covariance=covariance,
         fixed=tuple(np.flatnonzero(~free).tolist()) if r else tuple(range(len(free))),

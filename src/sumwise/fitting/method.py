@@ -44,13 +44,13 @@ class Method:
     """A kind of model.
 
     check(formula, options): raises UsageError where they do not suit it; model(formula, options, contract): whoever
-    asks; site(block): whoever answers; record(round, state): a round in plain values; result(written, model, state,
-    here): the fit.
+    asks; site(options, block): whoever answers; record(round, state): a round in plain values; result(written, model,
+    state, here): the fit; in_studies: whether a study has messages for it.
     """
 
     check: Callable[[Formula, Options], None]
     model: Callable[[Formula, Options, Contract], Any]
-    site: Callable[[DesignBlock], Any]
+    site: Callable[[Options, DesignBlock], Any]
     record: Callable[[Round, Any], RoundRecord]
     result: Callable[[Written, Any, Any, Here], Fit]
     in_studies: bool = True
@@ -66,7 +66,7 @@ def fit_by(method: Method, formula: Formula, data: Any, options: Options) -> Fit
         for name, source in sources.items()
     }
     check_groups_disjoint(blocks)
-    here = Here(sources, blocks, {name: method.site(block) for name, block in blocks.items()})
+    here = Here(sources, blocks, {name: method.site(options, block) for name, block in blocks.items()})
     model: Model = method.model(formula, options, contract)
     records: list[RoundRecord] = []
     with LocalEngine(here.sites, options.threads) as engine:

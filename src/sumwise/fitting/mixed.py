@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sumwise.data import Contract, DesignBlock, Formula
-from sumwise.data.expression import misplaced
 from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
-from sumwise.fitting.options import Options, refuse_method
-from sumwise.fitting.random import effects_of
+from sumwise.fitting.options import Options, refuse_foreign
+from sumwise.fitting.random import effects_of, quadrature_words, verdict
 from sumwise.loop import Round
-from sumwise.maths.newton import Outcome
 from sumwise.models.glmm import QUADRATURE_BOUND, Estimate, RandomIntercept, State
 from sumwise.models.glmm_messages import Moments, Question
 from sumwise.models.glmm_site import Site
@@ -22,29 +20,16 @@ from sumwise.results.record import Quadrature, RoundRecord, Verdict
 LINKS = {"binomial": "logit"}
 """Families with random effects, and their links."""
 
-ROUGH = 0.01
-"""Quadrature error in log-likelihood, on average over the groups, from which fixed nodes count as too few."""
-
 
 def _check(formula: Formula, options: Options) -> None:
-    refuse_method(options)
     for name in ("weights", "decimal"):
         if getattr(options, name):
             raise UsageError(
                 f"{name}={getattr(options, name)!r} is not available with random effects; successes out of trials "
                 f"are written cbind(successes, failures)"
             )
-    if len(formula.bars) != 1:
-        found = f"{len(formula.bars)} random-effect terms"
-        raise UsageError(f"{formula.text!r} has {found}; this version fits exactly one random intercept, (1 | group)")
+    refuse_foreign(options, LINKS.get(options.family, "logit"))
     (bar,) = formula.bars
-    if bar.fixed.replace(" ", "") != "1" or len(bar.factors) != 1:
-        raise misplaced(
-            formula.text,
-            bar.at,
-            f"{bar.text} is not available; this version fits one random intercept, (1 | group), where the group is a "
-            f"column, or an interaction of columns, a:b.",
-        )
     RandomIntercept((), bar.group, options.nodes)
 
 
@@ -52,7 +37,7 @@ def _model(formula: Formula, options: Options, contract: Contract) -> RandomInte
     return RandomIntercept(contract.names, formula.bars[0].group, options.nodes)
 
 
-def _site(block: DesignBlock) -> Site:
+def _site(_options: Options, block: DesignBlock) -> Site:
     return Site(block)
 
 
@@ -90,30 +75,15 @@ def _effects(group: str, here: Here, estimate: Estimate) -> RandomEffects:
 
 
 def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
-    move, rough = estimate.move, ""
-    most = max(estimate.nodes, default=0)
-    if estimate.error > 1e-6:
-        asks = (
-            f"a standard deviation between groups of {estimate.theta:.3g} asks for more than {most} quadrature nodes."
-        )
-        if bound is None:
-            asks = f'{most} node{"s" if most > 1 else ""} a group are few here; nodes="auto" takes as many as it needs.'
-        rough = f" The log-likelihood itself is uncertain by {estimate.error:.1g}: {asks}"
-    if estimate.outcome is not Outcome.CONVERGED:
-        stalled = estimate.outcome is Outcome.STALLED
-        why = "no step raised the log-likelihood" if stalled else "the limit of rounds was reached"
-        far = f"could still move by {move:.1g} standard errors" if np.isfinite(move) else "are not at a maximum"
-        return Verdict("not_converged", f"Not converged ({why}): the estimates {far}.{rough}", move)
-    far = f"Estimates could move by at most {move:.1e} standard errors in another step."
-    if (bound is not None and rough) or estimate.error > ROUGH * estimate.groups:
-        return Verdict("quadrature_limited", f"Converged, but on a rough approximation.{rough} {far}", move)
+    spread = f"a standard deviation between groups of {estimate.theta:.3g}"
+    rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, spread)
+    boundary = ""
     if estimate.theta == 0:
-        zero = (
-            f"Converged, with the variance between groups of '{group}' exactly zero at the maximum: the groups differ "
-            f"no more than chance makes them, and the fixed effects are those of the regression without (1 | {group})."
+        boundary = (
+            f"with the variance between groups of '{group}' exactly zero at the maximum: the groups differ no more "
+            f"than chance makes them, and the fixed effects are those of the regression without (1 | {group})"
         )
-        return Verdict("boundary", f"{zero} {far}", move)
-    return Verdict("converged", f"Converged. {far}{rough}", move)
+    return verdict(estimate.outcome, estimate.move, rough=rough, limited=limited, boundary=boundary)
 
 
 def _result(written: Written, model: RandomIntercept, state: State, here: Here) -> MixedFit:

@@ -33,7 +33,7 @@ const Table* table = table_of(current);
 
 #define API extern "C" __attribute__((visibility("default")))
 /// Raised whenever a signature or a struct changes: library.py refuses a library of another number.
-API int64_t sw_interface() { return 6; }
+API int64_t sw_interface() { return 10; }
 /// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
 API int64_t sw_best_level() { return best_level(); }
 API int64_t sw_level() { return current; }
@@ -52,6 +52,9 @@ API void sw_exp(const double* x, double* out, int64_t n) { table->exp(x, out, n)
 API void sw_log(const double* x, double* out, int64_t n) { table->log(x, out, n); }
 API int64_t sw_aghq(const void* data, const void* query, int64_t first, int64_t last, const void* answer) {
     return table->aghq(data, query, first, last, answer);
+}
+API int64_t sw_vectors(const void* data, const void* query, int64_t first, int64_t last, const void* answer) {
+    return table->vectors(data, query, first, last, answer);
 }
 API int64_t sw_gram(const void* columns, int64_t first, int64_t last, void* products) {
     return table->gram(columns, first, last, products);
@@ -74,4 +77,42 @@ API int64_t sw_lmm_squeeze(const void* groups, int64_t first, int64_t last, cons
 }
 API int64_t sw_lmm_shrink(const void* groups, const void* points, int64_t first, int64_t last, const void* sums) {
     return table->lmm_shrink(groups, points, first, last, sums);
+}
+API void sw_link(int64_t family, const double* eta, const double* y, const double* n, const double* aux, int64_t count,
+                 double* out) {
+    table->link(family, eta, y, n, aux, count, out);
+}
+API int64_t sw_glm(const void* data, const void* query, int64_t first, int64_t last, int64_t* sums, int64_t* failed) {
+    return table->glm(data, query, first, last, sums, failed);
+}
+API void sw_fitted(int64_t family, const double* eta, const double* y, const double* n, const double* aux, int64_t count,
+                   double* out) {
+    table->fitted(family, eta, y, n, aux, count, out);
+}
+API int64_t sw_components(const void* schur, int64_t first, int64_t last) { return table->components(schur, first, last); }
+API void* sw_workspace_new() { return table->workspace_new(); }
+API void sw_workspace_free(void* space) { table->workspace_free(space); }
+API int64_t sw_workspace_take(void* space, int64_t scalars, int64_t pitch, int64_t inverse) {
+    return table->workspace_take(space, scalars, pitch, inverse);
+}
+API int64_t sw_schur_work(const void* schur, int64_t component, void* space) {
+    return table->schur_work(schur, component, space);
+}
+API void sw_schur_answer(const void* schur, int64_t component, const void* space) {
+    table->schur_answer(schur, component, space);
+}
+API int64_t sw_apply_inverse(const void* space, int64_t scalars, const double* x, int64_t pitch, int64_t piece, int64_t pieces,
+                             double* out) {
+    return table->apply(space, scalars, x, pitch, piece, pieces, out);
+}
+API void sw_subtract_by_row(const int64_t* start, const int64_t* column, const double* A, int64_t q, const double* x,
+                            int64_t pitch, int64_t rows, double* out) {
+    table->subtract_by_row(start, column, A, q, x, pitch, rows, out);
+}
+API void sw_subtract_by_scalar(const int64_t* start, const int64_t* entry, const int64_t* block, const double* A, int64_t q,
+                               const double* x, int64_t pitch, int64_t scalars, double* out) {
+    table->subtract_by_scalar(start, entry, block, A, q, x, pitch, scalars, out);
+}
+API void sw_products_by_block(const int64_t* start, const double* A, const double* B, int64_t q, int64_t blocks, double* out) {
+    table->products_by_block(start, A, B, q, blocks, out);
 }

@@ -2,7 +2,10 @@
 #include "aghq.hpp"
 #include "grouped.hpp"
 #include "lmm.hpp"
+#include "families.hpp"
+#include "glm.hpp"
 #include "products.hpp"
+#include "schur.hpp"
 #include "sums.hpp"
 #include "table.hpp"
 
@@ -58,6 +61,30 @@ void combine_rows(const void* columns, const double* high, const double* low, in
                   double* out, int64_t out_pitch) {
     combine(*static_cast<const Columns*>(columns), high, low, answers, first, last, out, out_pitch);
 }
+int64_t glm_of(const void* data, const void* query, int64_t first, int64_t last, int64_t* sums, int64_t* failed) {
+    return evaluate_glm(*static_cast<const GlmData*>(data), *static_cast<const GlmQuery*>(query), first, last, sums, failed);
+}
+
+int64_t components_of(const void* schur, int64_t first, int64_t last) {
+    return components(*static_cast<const Schur*>(schur), first, last);
+}
+void* workspace_new() { return new (std::nothrow) Workspace; }
+void workspace_free(void* space) { delete static_cast<Workspace*>(space); }
+int64_t workspace_take(void* space, int64_t scalars, int64_t pitch, int64_t inverse) {
+    return !static_cast<Workspace*>(space)->take(scalars, pitch, inverse != 0);
+}
+int64_t schur_work(const void* schur, int64_t component, void* space) {
+    return work_on(*static_cast<const Schur*>(schur), component, *static_cast<Workspace*>(space));
+}
+void schur_answer(const void* schur, int64_t component, const void* space) {
+    const Schur& p = *static_cast<const Schur*>(schur);
+    const int64_t base = p.component[component];
+    static_cast<const Workspace*>(space)->answer(p, base, p.component[component + 1] - base);
+}
+int64_t apply_inverse(const void* space, int64_t scalars, const double* x, int64_t pitch, int64_t piece, int64_t pieces,
+                      double* out) {
+    return apply(static_cast<const Workspace*>(space)->d, scalars, x, pitch, piece, pieces, out);
+}
 
 int64_t group_add(const void* factors, const int64_t* code, int64_t rows, int64_t low, int64_t* digits) {
     const Strided* f = static_cast<const Strided*>(factors);
@@ -75,5 +102,38 @@ int64_t lmm_shrink(const void* groups, const void* points, int64_t first, int64_
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-extern "C" const Table JOIN(table_, LEVEL) = {add, merge, round_all, map<exp>, map<log>, evaluate_aghq, gram_of, decimals_hold_of, combine_rows,
-                                             group_add, round_by_group, lmm_squeeze, lmm_shrink};
+extern "C" int64_t JOIN(vectors_, LEVEL)(const void* data, const void* query, int64_t first, int64_t last, const void* answer);
+namespace {
+constexpr Table table() {
+    Table t{};
+    t.add = add;
+    t.merge = merge;
+    t.round = round_all;
+    t.exp = map<exp>;
+    t.log = map<log>;
+    t.aghq = evaluate_aghq;
+    t.gram = gram_of;
+    t.decimals_hold = decimals_hold_of;
+    t.combine = combine_rows;
+    t.group_add = group_add;
+    t.group_round = round_by_group;
+    t.lmm_squeeze = lmm_squeeze;
+    t.lmm_shrink = lmm_shrink;
+    t.glm = glm_of;
+    t.fitted = fitted_rows;
+    t.link = link_terms;
+    t.vectors = JOIN(vectors_, LEVEL);
+    t.components = components_of;
+    t.workspace_new = workspace_new;
+    t.workspace_free = workspace_free;
+    t.workspace_take = workspace_take;
+    t.schur_work = schur_work;
+    t.schur_answer = schur_answer;
+    t.apply = apply_inverse;
+    t.subtract_by_row = subtract_by_row;
+    t.subtract_by_scalar = subtract_by_scalar;
+    t.products_by_block = products_by_block;
+    return t;
+}
+}  // namespace
+extern "C" const Table JOIN(table_, LEVEL) = table();

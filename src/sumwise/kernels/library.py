@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
-INTERFACE = 6
+INTERFACE = 10
 """Number of the interface between this package and the compiled library; raised when a signature changes."""
 
 LEVELS = ("base", "v3", "v4")
@@ -38,13 +38,27 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sw_exp": (None, [_POINTER, _POINTER, _INT]),
     "sw_log": (None, [_POINTER, _POINTER, _INT]),
     "sw_aghq": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
+    "sw_vectors": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
     "sw_gram": (_INT, [_POINTER, _INT, _INT, _POINTER]),
     "sw_decimals_hold": (_INT, [_POINTER, _INT, _INT, _POINTER]),
     "sw_group_add": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
     "sw_group_round": (None, [_POINTER, _INT, _INT, _POINTER, _POINTER]),
     "sw_lmm_squeeze": (_INT, [_POINTER, _INT, _INT, _POINTER]),
     "sw_lmm_shrink": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),
+    "sw_glm": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER, _POINTER]),
+    "sw_fitted": (None, [_INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER]),
+    "sw_link": (None, [_INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER]),
     "sw_combine": (None, [_POINTER, _POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT]),
+    "sw_components": (_INT, [_POINTER, _INT, _INT]),
+    "sw_workspace_new": (_POINTER, []),
+    "sw_workspace_free": (None, [_POINTER]),
+    "sw_workspace_take": (_INT, [_POINTER, _INT, _INT, _INT]),
+    "sw_schur_work": (_INT, [_POINTER, _INT, _POINTER]),
+    "sw_schur_answer": (None, [_POINTER, _INT, _POINTER]),
+    "sw_apply_inverse": (_INT, [_POINTER, _INT, _POINTER, _INT, _INT, _INT, _POINTER]),
+    "sw_subtract_by_row": (None, [_POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _INT, _POINTER]),
+    "sw_subtract_by_scalar": (None, [_POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _INT, _POINTER]),
+    "sw_products_by_block": (None, [_POINTER, _POINTER, _POINTER, _INT, _INT, _POINTER]),
 }
 
 

@@ -54,22 +54,23 @@ INLINE double sum_lanes(lanes a) {
     return s;
 }
 
-/// Adds BLOCK doubles (padded with zeros) to one sum.  Returns false, with nothing added, if one of them is not finite.
+/// Adds BLOCK terms (padded with zeros), term(j) the lanes from 8 j, to one sum.  Returns false, with nothing added, if one of
+/// them is not finite.
 ///
 /// The terms are cut at multiples of a unit u CUT bits below a bound on their size: q = (x + M) - M is x rounded to a
 /// multiple of u, x - q is exact, and BLOCK such q add up without rounding.  What is cut off goes through the next, finer
 /// unit, until nothing is left; data of similar size need two rounds.
-inline bool add_block(int64_t* digits, const double* terms) {
+template <class Term> INLINE bool add_terms(int64_t* digits, Term term) {
     lanes x[BLOCK / LANES], sizes = all(0.0);
     for (int j = 0; j < BLOCK / LANES; ++j) {
-        x[j] = load(terms + j * LANES);
+        x[j] = term(j);
         sizes += absolute(x[j]);  // the sum of the sizes: a bound that costs less than the maximum
     }
     double bound = sum_lanes(sizes);
     if (!(bound < 0x1p1000)) {  // M could overflow; or there is a term that is not finite
         for (int j = 0; j < BLOCK; ++j)
-            if (exponent_of(terms[j]) == 0x7ff) return false;
-        for (int j = 0; j < BLOCK; ++j) add_one(digits, terms[j]);
+            if (exponent_of(x[j / LANES][j % LANES]) == 0x7ff) return false;
+        for (int j = 0; j < BLOCK; ++j) add_one(digits, x[j / LANES][j % LANES]);
         return true;
     }
     for (int e = exponent_of(bound) - 1022; bound != 0; e -= CUT) {  // every |x| < 2^e
@@ -86,6 +87,9 @@ inline bool add_block(int64_t* digits, const double* terms) {
         bound = sum_lanes(left);
     }
     return true;
+}
+inline bool add_block(int64_t* digits, const double* terms) {
+    return add_terms(digits, [terms](int j) { return load(terms + j * LANES); });
 }
 
 /// Correctly rounded (to nearest, ties to even) value of a normalised sum; false if it lies beyond the largest double.

@@ -7,7 +7,8 @@ the log-likelihood rises when the column is let in.  So the boundary needs no co
   - a step that would shrink a column to a tenth jumps to zero, exactly, and stays if the value is not lower;
   - zero columns take no part in the steps; one is let in again, in its steepest direction, where the curvature says so;
   - a factor is kept canonical: rotating its columns changes no value, and puts zero columns last.  The others then
-    range freely over all matrices of that rank, so that a correlation of one needs no constraint either.
+    range freely over all matrices of that rank, so that a correlation of one needs no constraint either;
+  - where steps creep, columns that grow parallel are merged: a valley without a floor leads to lower rank.
 
 The Hessian need only be a good metric; it may be indefinite: it is shifted until it is positive definite and the step
 stays within the trust region, whose radius follows the ratio of what was gained to what was promised.  A diagonal
@@ -28,7 +29,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.kernels.library import exp
-from sumwise.maths import covariance
+from sumwise.maths.boundary import (
+    JUMP_BELOW,
+    LEAST_RISE,
+    canonical,
+    columns_of,
+    free_parameters,
+    lowest,
+    merged,
+    shrinks,
+    steepest,
+)
 from sumwise.maths.cholesky import cholesky, equilibrate
 from sumwise.maths.newton import LARGEST_LOG_STEP, Outcome, Point, dot, fading, length_in_standard_errors
 
@@ -36,9 +47,6 @@ __all__ = ["Outcome", "Point", "State", "advance", "free_parameters", "move_in_s
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-JUMP_BELOW = 0.1
-"""A step that leaves less than this share of a column tries zero instead."""
 
 LARGEST_SHRINK = 0.2
 """Any other step leaves at least this share of a diagonal entry."""
@@ -48,9 +56,6 @@ JUMP_GAIN = 1.0
 
 NEAR = 0.1
 """A zero column is let in when the other estimates are this many standard errors from their maximum, or nearer."""
-
-LEAST_RISE = 1e-6
-"""Curvature at a zero column, relative to that of the other columns in the same rows, that counts as positive."""
 
 MOST_REJECTED = 24
 """Trials that may fail from one point; each shortens the step to a quarter."""
@@ -69,12 +74,14 @@ class State:
     """Where the ascent stands.
 
     trial (n,): evaluate here next.  blocks: sizes of theta's blocks; best: highest point so far.  kind: of the trial;
-    step (n,): from best, in working coordinates; length: of the step in the metric of its point; radius: of the trust
+    step (n,): from best, in working coordinates; length: of the step in the metric of its point; previous: gain that
+    the step before promised; radius: of the trust
     region; jumps: first places in phi of columns that the trial sets to zero; tried (n,): diagonal entries at which a
     jump failed; rise (n,): column that the trial lets in; promise: gain that its curvature promises; settled: letting
     in a column failed here; rejected: trials that failed from best.  move: how far the estimates could still go, in
     standard errors (inf where the information is not positive definite); gain: what the last step promised; metric
-    (n,): sizes that make steps comparable; lengths, gains: of the last steps; accepted: points so far that were higher.
+    (n,): sizes that make steps comparable; lengths, gains: of the last steps; accepted: points so far that were
+    higher; merged: how many these were when a column was last merged with the others.
     """
 
     trial: Floats
@@ -84,6 +91,7 @@ class State:
     kind: Trial = Trial.STEP
     step: Floats | None = None
     length: float = 0.0
+    previous: float = 0.0
     radius: float = np.inf
     jumps: tuple[int, ...] = ()
     tried: Floats | None = None
@@ -97,11 +105,12 @@ class State:
     lengths: tuple[float, ...] = ()
     gains: tuple[float, ...] = ()
     accepted: int = 0
+    merged: int = 0
 
 
 def start(phi: Floats, blocks: tuple[int, ...]) -> State:
     """Begin at phi (n,), whose last entries are theta."""
-    return State(_canonical(phi, blocks), blocks)
+    return State(canonical(phi, blocks), blocks)
 
 
 def advance(state: State, point: Point, *, tolerance: float, slack: float) -> State:
@@ -122,28 +131,10 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float) -> St
     return _propose(state, point, tolerance)
 
 
-def free_parameters(phi: Floats, blocks: tuple[int, ...]) -> Bools:
-    """(n,) False for the entries of columns that are zero throughout."""
-    free = np.ones(len(phi), dtype=bool)
-    for column in _columns(phi, blocks):
-        free[column] = bool(np.any(phi[column] != 0))
-    return free
-
-
 def move_in_standard_errors(point: Point, blocks: tuple[int, ...]) -> float:
     """Length of Newton's step in standard errors, over the parameters that are not held at zero."""
     free = free_parameters(point.phi, blocks)
     return length_in_standard_errors(point.gradient[free], point.information[np.ix_(free, free)])
-
-
-def _columns(phi: Floats, blocks: tuple[int, ...]) -> list[slice]:
-    found = covariance.columns(blocks, len(phi) - covariance.size(blocks))
-    return [column for block in found for column in block]
-
-
-def _canonical(phi: Floats, blocks: tuple[int, ...]) -> Floats:
-    at = len(phi) - covariance.size(blocks)
-    return np.concatenate([phi[:at], covariance.canonical(phi[at:], blocks)])
 
 
 # -- the next trial --
@@ -152,10 +143,10 @@ def _canonical(phi: Floats, blocks: tuple[int, ...]) -> Floats:
 def _propose(state: State, point: Point, tolerance: float) -> State:
     """Test for the end, else let in a column, else a step."""
     state = replace(state, move=move_in_standard_errors(point, state.blocks))
-    found = None if state.settled or not state.move <= max(tolerance, NEAR) else _steepest(point, state.blocks)
+    found = None if state.settled or not state.move <= max(tolerance, NEAR) else steepest(point, state.blocks)
     if found is not None:
         rise, promise = found
-        trial = _canonical(point.phi + rise, state.blocks)
+        trial = canonical(point.phi + rise, state.blocks)
         return replace(state, kind=Trial.LEAVE, trial=trial, rise=rise, promise=promise)
     if state.move <= tolerance:
         return replace(state, outcome=Outcome.CONVERGED)
@@ -163,7 +154,11 @@ def _propose(state: State, point: Point, tolerance: float) -> State:
     if _diverges(state):
         return replace(state, outcome=Outcome.DIVERGING)
     jumps = _jumps(state, point)
-    return _jumped(state, point, jumps) if jumps and state.gain <= JUMP_GAIN else _tried(state, point)
+    if jumps and state.gain <= JUMP_GAIN:
+        return _jumped(state, point, jumps)
+    if _creeps(state) and (fewer := merged(point, state.blocks)) is not None:
+        return replace(state, kind=Trial.JUMP, trial=fewer, jumps=(), merged=state.accepted)
+    return _tried(state, point)
 
 
 def _stepped(state: State, point: Point) -> State:
@@ -176,25 +171,26 @@ def _stepped(state: State, point: Point) -> State:
     elif state.rejected == 0:
         lengths, gains = (*state.lengths, sqrt(dot(size, size)))[-4:], (*state.gains, gain)[-4:]
         state = replace(state, lengths=lengths, gains=gains)
-    return replace(state, step=step, length=length, gain=gain)
+    previous = state.gain if state.rejected == 0 and np.isfinite(state.gain) else state.previous
+    return replace(state, step=step, length=length, gain=gain, previous=previous)
 
 
 def _tried(state: State, point: Point) -> State:
     trial, growing = _moved(state, point), _growing(point, state.blocks)
-    for column in _columns(point.phi, state.blocks):
+    for column in columns_of(point.phi, state.blocks):
         at = column.start
         least = LARGEST_SHRINK * point.phi[at]
-        if not growing[at] and point.phi[at] > 0 and trial[at] < least and _shrinks(point, trial, column, state.blocks):
+        if not growing[at] and point.phi[at] > 0 and trial[at] < least and shrinks(point, trial, column, state.blocks):
             trial[at] = least
-    return replace(state, kind=Trial.STEP, trial=_canonical(trial, state.blocks))
+    return replace(state, kind=Trial.STEP, trial=canonical(trial, state.blocks))
 
 
 def _jumped(state: State, point: Point, jumps: tuple[int, ...]) -> State:
     trial = _moved(state, point)
-    for column in _columns(point.phi, state.blocks):
+    for column in columns_of(point.phi, state.blocks):
         if column.start in jumps:
             trial[column] = 0.0
-    return replace(state, kind=Trial.JUMP, trial=_canonical(trial, state.blocks), jumps=jumps)
+    return replace(state, kind=Trial.JUMP, trial=canonical(trial, state.blocks), jumps=jumps)
 
 
 def _moved(state: State, point: Point) -> Floats:
@@ -208,7 +204,7 @@ def _moved(state: State, point: Point) -> Floats:
 def _growing(point: Point, blocks: tuple[int, ...]) -> Bools:
     """(n,) True for diagonal entries that are stepped in their logarithm: those that want to grow, ever more slowly."""
     out = np.zeros(len(point.phi), dtype=bool)
-    for column in _columns(point.phi, blocks):
+    for column in columns_of(point.phi, blocks):
         at = column.start
         out[at] = point.phi[at] > 0 and point.gradient[at] > 0 and point.information[at, at] > 0
     return out
@@ -237,7 +233,7 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
     step = _within(g, A, D, radius, logarithmic)
     if not definite and dot(step * step, D) < (radius / 4) ** 2:  # a slope that does not point down from the saddle
         root = np.sqrt(D)
-        direction, curvature = _lowest(A / np.multiply.outer(root, root))
+        direction, curvature = lowest(A / np.multiply.outer(root, root))
         if curvature < -LEAST_RISE:
             step += radius / 2 * np.copysign(1.0, dot(direction, g / root)) * direction / root
     gain = dot(g, step) - dot(step, np.array([dot(row, step) for row in A])) / 2
@@ -290,29 +286,15 @@ def _radius(state: State, ratio: float) -> float:
 # -- the boundary --
 
 
-def _shrinks(point: Point, trial: Floats, column: slice, blocks: tuple[int, ...]) -> bool:
-    """Whether a column, and not its diagonal entry alone, is about to vanish: below it nothing is left that matters
-    beside the rest of its row.
-    """
-    below = np.arange(column.start + 1, column.stop)
-    rows = np.zeros(len(below))
-    for block in covariance.columns(blocks, len(point.phi) - covariance.size(blocks)):
-        for other in block:
-            if block[0].start <= column.start < block[-1].stop and other.stop - other.start >= len(below):
-                values = point.phi[other][len(point.phi[other]) - len(below) :]
-                rows += values * values
-    return bool(np.all(np.abs(trial[below]) <= JUMP_BELOW * np.sqrt(rows)))
-
-
 def _jumps(state: State, point: Point) -> tuple[int, ...]:
     """Columns for which zero is worth a try, by their first places."""
     assert state.tried is not None
     trial, found = _moved(state, point), []
-    for column in _columns(point.phi, state.blocks):
+    for column in columns_of(point.phi, state.blocks):
         at, curvature = column.start, point.information[column.start, column.start]
         alone = point.phi[at] + point.gradient[at] / curvature if curvature > 0 else np.inf  # where its parabola ends
         small = min(trial[at], alone if trial[at] < point.phi[at] else np.inf) <= JUMP_BELOW * point.phi[at]
-        vanishes = small and point.phi[at] > 0 and _shrinks(point, trial, column, state.blocks)
+        vanishes = small and point.phi[at] > 0 and shrinks(point, trial, column, state.blocks)
         if point.phi[at] == 0:  # its first entry stands lower
             before, after = (float(np.max(np.abs(v[column]))) for v in (point.phi, trial))
             vanishes = before > 0 and after <= JUMP_BELOW * before
@@ -321,49 +303,11 @@ def _jumps(state: State, point: Point) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _steepest(point: Point, blocks: tuple[int, ...]) -> tuple[Floats, float] | None:
-    """(rise (n,), promise): the column to let in, at a size where its curvature promises that gain; None if none.
-
-    The first zero column of a block is looked at: with L the other columns and G the derivative in Lambda Lambda', the
-    Hessian of its entries is 2 G in those rows; at a stationary point G L = 0, so these rows say all there is to say.
-    """
-    best: tuple[Floats, float] | None = None
-    steepest = 0.0
-    for block in covariance.columns(blocks, len(point.phi) - covariance.size(blocks)):
-        zero = next((column for column in block if not np.any(point.phi[column])), None)
-        if zero is None:
-            continue
-        B = point.information[zero, zero]
-        size, rank = np.abs(np.diag(B)), block.index(zero)
-        noise = np.zeros_like(size)  # of the curvature, while the other columns are not at rest
-        for other in block[:rank]:
-            L, g, A = (v[other][-len(size) :] for v in (point.phi, point.gradient, np.diag(point.information)))
-            size = np.maximum(size, np.abs(A))
-            noise = np.maximum(noise, np.abs(g / np.where(L != 0, L, np.inf)))
-        scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
-        direction, curvature = _lowest(B * np.multiply.outer(scale, scale))
-        if curvature < -LEAST_RISE - 4 * float(np.max(noise * scale * scale)) and curvature < steepest:
-            steepest, rise = curvature, np.zeros(len(point.phi))
-            rise[zero] = scale * direction / sqrt(-curvature)
-            best = rise, 0.5
-    return best
-
-
-def _lowest(M: Floats) -> tuple[Floats, float]:
-    """A direction (n,) near the eigenvector of M (n, n), symmetric, with the lowest eigenvalue, and x'Mx there.
-
-    Powers of c I - M, c no less than any eigenvalue, in a fixed number of squarings.
-    """
-    n = len(M)
-    P = (1.0 + float(np.max(np.abs(M))) * n) * np.eye(n) - M
-    for _ in range(12):
-        square = np.zeros_like(P)
-        for k in range(n):
-            square += np.multiply.outer(P[:, k], P[k])
-        P = square / float(np.max(np.abs(square)))
-    x = P[:, int(np.argmax(np.diag(P)))]
-    x = x / sqrt(dot(x, x))
-    return x, dot(x, np.array([dot(row, x) for row in M]))
+def _creeps(state: State) -> bool:
+    """Whether the last steps promised little, and hardly less than the ones before them."""
+    if state.gain > JUMP_GAIN or state.accepted < state.merged + 4 or state.previous == 0:
+        return False
+    return state.gain > 0.1 * state.previous
 
 
 # -- after a trial that failed --
@@ -377,7 +321,7 @@ def _retreat(state: State, best: Point, tolerance: float, slack: float) -> State
         assert state.rise is not None
         rise, promise = state.rise / 4, state.promise / 16
         if promise > max(slack, 1e-15 * abs(best.value)):
-            trial = _canonical(best.phi + rise, state.blocks)
+            trial = canonical(best.phi + rise, state.blocks)
             return replace(state, trial=trial, rise=rise, promise=promise)
         return _propose(replace(state, settled=True, rejected=0), best, tolerance)
     if state.kind is Trial.JUMP:
@@ -397,7 +341,7 @@ def _diverges(state: State) -> bool:
     """Three steps of undiminished length, promising less and less: an exponential tail, not a maximum."""
     if len(state.gains) < 4 or state.gain > 0.01 or state.step is None or state.best is None:
         return False
-    for column in _columns(state.best.phi, state.blocks):
+    for column in columns_of(state.best.phi, state.blocks):
         if state.best.phi[column.start] > 0 and state.step[column.start] < 0:  # on its way to zero
             size = np.abs(state.step) * (1.0 if state.metric is None else state.metric)
             if size[column.start] == size.max():

@@ -38,6 +38,20 @@ def log_choose(n: Floats, k: Floats) -> Floats:
     return out
 
 
+def log_saturated(n: Floats, k: Floats) -> Floats:
+    """log of the probability of k successes in n trials where k / n is the chance of one, elementwise; n, k whole,
+    0 <= k <= n.   log( n / (2 pi k (n-k)) ) / 2 + d(n) - d(k) - d(n-k) [Loader 2000]; 0 at k = 0 and k = n.
+    """
+    out = np.zeros(len(n))
+    both = np.flatnonzero((k > 0) & (k < n))
+    if len(both):
+        a, b = n[both], k[both]
+        c = a - b
+        errors = _stirling_error(a) - _stirling_error(b) - _stirling_error(c)
+        out[both] = log(a / (2 * np.pi * b * c)) / 2 + errors
+    return out
+
+
 def _log_share(part: Floats, rest: Floats, whole: Floats) -> Floats:
     """log(part / whole), part + rest = whole, without loss where the part is nearly the whole."""
     value: Floats = np.where(rest < part, log1p(-rest / whole), log(part / whole))

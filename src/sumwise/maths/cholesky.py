@@ -84,6 +84,14 @@ def _eliminate(M: Floats, least_pivot: float) -> tuple[Floats, int]:
     return L, len(M)
 
 
+def times(A: Floats, B: Floats) -> Floats:
+    """A B for A (k, n) and B (n, ...), the products added in order."""
+    out = np.zeros(A.shape[:1] + B.shape[1:])
+    for k in range(A.shape[1]):
+        out += np.multiply.outer(A[:, k], B[k])
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class Dependence:
     """Column `column` of a matrix is a combination of earlier ones.

@@ -65,25 +65,38 @@ def relative(theta: Floats, blocks: Sequence[int]) -> Floats:
     return out
 
 
+def turning(T: Floats, blocks: Sequence[int]) -> Floats:
+    """J (m, m) with J theta the parameters of T Lambda, for T (q, q) with the same lower-triangular blocks."""
+    places = entries(blocks)
+    return np.array([[T[i, k] if j == column else 0.0 for k, column in places] for i, j in places])
+
+
 def canonical(theta: Floats, blocks: Sequence[int]) -> Floats:
     """theta of the canonical factor with the same Lambda Lambda'."""
     out = np.array(theta, dtype=np.float64)
     at = 0
     for s in blocks:
         own = slice(at, at + s * (s + 1) // 2)
-        L = factor(out[own], (s,))
-        _pack(L)
-        _sign(L)
-        out[own] = np.concatenate([L[c:, c] for c in range(s)])
+        out[own] = triangular(factor(out[own], (s,)))
         at = own.stop
     return out
 
 
+def triangular(F: Floats) -> Floats:
+    """theta of the canonical factor L of a single block with L L' = F F', for any F (s, s)."""
+    L = F.copy()
+    _pack(L)
+    _sign(L)
+    return np.concatenate([L[c:, c] for c in range(len(L))])
+
+
 def _pack(L: Floats) -> None:
-    """Rotates columns of L (s, s), so that those of zeros are the last ones; nothing happens where no diagonal is 0."""
+    """Rotates columns of L (s, s) until it is lower triangular with its columns of zeros last.  Nothing happens to a
+    triangle whose diagonal has no zero.
+    """
     pivot = 0
     for row in range(len(L)):
-        for other in range(pivot + 1, row + 1):
+        for other in range(pivot + 1, len(L)):
             if L[row, other] == 0:
                 continue
             length = sqrt(L[row, pivot] * L[row, pivot] + L[row, other] * L[row, other])
@@ -93,7 +106,7 @@ def _pack(L: Floats) -> None:
                 c * L[row:, other] - s * L[row:, pivot],
             )
             L[row, pivot], L[row, other] = length, 0.0
-        pivot += 1 if L[row, pivot] != 0 else 0
+        pivot += 1 if pivot < len(L) and L[row, pivot] != 0 else 0
 
 
 def _sign(L: Floats) -> None:

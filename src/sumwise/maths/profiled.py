@@ -10,14 +10,14 @@ beta and sigma^2 maximise the likelihood, or the restricted one, at each theta i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.kernels.library import log
-from sumwise.maths.cholesky import Factor, cholesky
+from sumwise.maths.cholesky import Factor, cholesky, times
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +59,15 @@ class Profile:
         """Residual standard deviation."""
         return float(np.sqrt(self.rss / self.nu))
 
+    def with_information(self, information: Floats) -> Profile:
+        """The same with an information found otherwise: the profile is what the joint one leaves when sigma follows."""
+        m = len(information)
+        joint = np.zeros((m + 1, m + 1))
+        joint[:m, :m] = information + np.multiply.outer(self.border, self.border) / (2 * self.nu)
+        joint[m, :m] = joint[:m, m] = self.border
+        joint[m, m] = 2 * self.nu
+        return replace(self, information=information, joint=joint)
+
 
 def profile(log_det: Expansion, Q: Expansion, rows: int, log_weight: float, *, restricted: bool) -> Profile | None:
     """log_det: of V W; Q (p + 1, p + 1), the response last; log_weight: sum of log w; restricted: REML.
@@ -75,15 +84,15 @@ def profile(log_det: Expansion, Q: Expansion, rows: int, log_weight: float, *, r
         return None
     nu = rows - p if restricted else rows
     inverse, r = factor.inverse(), np.append(-beta, 1.0)
-    moved = [_times(D, r) for D in Q.first]  # dQ r
+    moved = [times(D, r) for D in Q.first]  # dQ r
     rss_1 = np.array([_dot(r, v) for v in moved])
-    bent = [_times(D[:p, :p], inverse) for D in Q.first]  # dQxx Qxx^-1
+    bent = [times(D[:p, :p], inverse) for D in Q.first]  # dQxx Qxx^-1
     slope = log_det.first + (np.array([_trace(B) for B in bent]) if restricted and p else 0.0)
     two = float(log_det.value) - log_weight + nu * (1 + float(log(2 * pi * rss / nu)))
     if restricted and p:
         two += _log_det(factor)
     gradient = -(slope + nu * rss_1 / rss) / 2
-    slopes = np.array([-_times(inverse, B) for B in bent]).reshape(m, p, p)
+    slopes = np.array([-times(inverse, B) for B in bent]).reshape(m, p, p)
     border = -nu * rss_1 / rss
     information = joint = None
     if Q.second is not None and log_det.second is not None:
@@ -91,7 +100,7 @@ def profile(log_det: Expansion, Q: Expansion, rows: int, log_weight: float, *, r
         for i in range(m):
             follow = factor.solve(moved[i][:p])
             for j in range(i + 1):
-                rss_2[i, j] = rss_2[j, i] = _dot(r, _times(Q.second[i, j], r)) - 2 * _dot(follow, moved[j][:p])
+                rss_2[i, j] = rss_2[j, i] = _dot(r, times(Q.second[i, j], r)) - 2 * _dot(follow, moved[j][:p])
                 if restricted and p:
                     own = fsum((Q.second[i, j][:p, :p] * inverse).ravel()) - fsum((bent[i] * bent[j].T).ravel())
                     curve[i, j] = curve[j, i] = log_det.second[i, j] + own
@@ -105,14 +114,6 @@ def profile(log_det: Expansion, Q: Expansion, rows: int, log_weight: float, *, r
 
 def _dot(a: Floats, b: Floats) -> float:
     return fsum(a * b)
-
-
-def _times(A: Floats, B: Floats) -> Floats:
-    """A B, sums in order."""
-    out = np.zeros(A.shape[:1] + B.shape[1:])
-    for k in range(A.shape[1]):
-        out += np.multiply.outer(A[:, k], B[k])
-    return out
 
 
 def _trace(A: Floats) -> float:

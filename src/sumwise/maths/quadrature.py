@@ -92,3 +92,49 @@ def _mirror(half: list[Decimal], order: int, sign: int) -> NDArray[np.float64]:
     out = np.concatenate([lower[: order // 2], upper])
     out.setflags(write=False)
     return out
+
+
+LEAST_SHARE = 1e-18
+"""A node of a product of rules is left out when its weight is below this share of the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRule:
+    """Nodes for N(0, I_q): all q-fold combinations of a rule for N(0, 1), but for those that weigh next to nothing.
+
+    z (K, q) nodes; scaled (K,) weights times exp(|z|^2 / 2); order: nodes a dimension.
+    """
+
+    z: NDArray[np.float64]
+    scaled: NDArray[np.float64]
+    order: int
+
+
+@lru_cache(maxsize=64)
+def product_rule(order: int, q: int) -> ProductRule:
+    """The product of q rules with `order` nodes each."""
+    rule = gauss_hermite(order)
+    index = np.indices((order,) * q).reshape(q, -1)
+    weight, scaled = np.ones(index.shape[1]), np.ones(index.shape[1])
+    for one in index:
+        weight, scaled = weight * rule.w[one], scaled * rule.scaled[one]
+    kept = weight >= LEAST_SHARE * weight.max()
+    z, scaled = np.ascontiguousarray(rule.z[index[:, kept]].T), np.ascontiguousarray(scaled[kept])
+    for array in (z, scaled):
+        array.setflags(write=False)
+    return ProductRule(z, scaled, order)
+
+
+PRODUCT_LADDER = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 33, 39, 47, 55, 67, 79, 95, 113, 135, 161)
+"""Orders that `nodes="auto"` tries for products: closer to each other than LADDER, since nodes grow with their
+power."""
+
+MOST_PRODUCT_NODES = 7000
+"""Largest product of rules that `nodes="auto"` tries."""
+
+
+def product_ladder(q: int) -> tuple[int, ...]:
+    """Nodes a dimension worth trying for q effects.  One is left out: Louis' information needs the spread of the score
+    over the nodes.
+    """
+    return tuple(order for order in PRODUCT_LADDER if order**q <= MOST_PRODUCT_NODES)

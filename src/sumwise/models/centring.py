@@ -7,6 +7,8 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.maths.cholesky import times
+
 Floats = NDArray[np.float64]
 
 
@@ -29,9 +31,5 @@ def uncentred_covariance(vcov: Floats, centre: Floats, intercept: int | None) ->
 
 def sandwich(T: Floats, V: Floats) -> Floats:
     """T V T', in a fixed order of operations."""
-    left, out = np.zeros((len(T), len(V))), np.zeros((len(T), len(T)))
-    for k in range(len(V)):
-        left += np.multiply.outer(T[:, k], V[k])
-    for k in range(len(V)):
-        out += np.multiply.outer(left[:, k], T[:, k])
+    out = times(times(T, V), T.T)
     return (out + out.T) / 2

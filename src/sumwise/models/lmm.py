@@ -25,9 +25,10 @@ from sumwise.maths.ascent import Outcome, Point
 from sumwise.maths.cholesky import cholesky
 from sumwise.maths.profiled import Expansion, Profile, profile
 from sumwise.models.centring import uncentred, uncentred_covariance
-from sumwise.models.lmm_checks import Term, check_moments, check_residual, refuse_runaway
+from sumwise.models.lmm_checks import Term, check_columns, check_counts, check_residual, refuse_runaway
 from sumwise.models.lmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.lmm_products import centre_of, products
+from sumwise.models.lmm_turned import Turned, turn
 
 __all__ = ["METHODS", "Estimate", "LinearMixed", "State", "Term"]
 
@@ -56,6 +57,7 @@ class State:
     question: MomentsQuestion | Question | None
     moments: Moments | None = None
     within: Floats | None = None
+    turned: Turned | None = None
     ascent: ascent.State | None = None
     best: Profile | None = None
     evaluations: int = 0
@@ -138,28 +140,26 @@ class LinearMixed:
     # -- the start --
 
     def _begin(self, moments: Moments) -> State:
+        check_counts(moments, self)
         centre = centre_of(moments.gram, self.intercept)
-        check_moments(moments, self, centre)
-        sizes = self._sizes(moments)
-        theta = np.array([sizes[i] if i == j else 0.0 for i, j in covariance.entries(self.blocks)])
-        climb = ascent.start(theta, self.blocks)
-        return State(self._question(moments, centre, climb.trial, explained=True), moments, ascent=climb)
+        check_columns(moments, self, centre)
+        turned = turn(moments, self)
+        theta = np.array([1.0 if i == j else 0.0 for i, j in covariance.entries(self.blocks)])
+        state = State(None, moments, turned=turned, ascent=ascent.start(theta, self.blocks))
+        return replace(state, question=self._question(state, centre, explained=True))
 
-    def _question(self, moments: Moments, centre: Floats, theta: Floats, *, explained: bool = False) -> Question:
-        if self.second:
-            return Question(centre, (theta,), True, explained)
-        around = (theta + sign * step for step in np.diag(self._distances(moments, theta)) for sign in (1, -1))
-        return Question(centre, (theta, *around), False, explained)
+    def _question(self, state: State, centre: Floats, *, explained: bool = False) -> Question:
+        assert state.ascent is not None
+        assert state.turned is not None
+        at, turned = state.ascent.trial, state.turned
+        around = [] if self.second else [at + s * step for step in np.diag(self._distances(at)) for s in (1, -1)]
+        return Question(centre, tuple(turned.theta(t) for t in (at, *around)), self.second, explained)
 
-    def _sizes(self, moments: Moments) -> Floats:
-        """(q,) theta at which the variance that an effect brings is the residual's."""
-        return 1 / np.sqrt(moments.squares.round() / moments.rows)
-
-    def _distances(self, moments: Moments, theta: Floats) -> Floats:
-        """(m,) how far to go from theta for second derivatives."""
-        rows = 0.1 * self._sizes(moments)
+    def _distances(self, turned: Floats) -> Floats:
+        """(m,) how far to go for second derivatives, in the turned effects."""
         places = covariance.entries(self.blocks)
-        for value, (i, _) in zip(theta, places, strict=True):
+        rows = np.full(sum(self.blocks), 0.1)
+        for value, (i, _) in zip(turned, places, strict=True):
             rows[i] = max(rows[i], abs(value))
         return np.array([DIFFERENCE * rows[i] for i, _ in places])
 
@@ -181,7 +181,7 @@ class LinearMixed:
             within = products(moments.gram, centre, self.intercept, total.explained)
             check_residual(within, moments, self, centre)
             state = replace(state, within=within)
-        found, point = self._profiled(state, climb.trial, total)
+        found, point = self._profiled(state, total)
         if found is None and climb.best is None:
             refuse_runaway(self)
         size = abs((climb.best or point).value)
@@ -192,25 +192,29 @@ class LinearMixed:
             refuse_runaway(self)
         if climb.outcome is not Outcome.RUNNING or state.evaluations >= self.max_evaluations:
             return replace(state, question=None)
-        return replace(state, question=self._question(moments, centre, climb.trial))
+        return replace(state, question=self._question(state, centre))
 
-    def _profiled(self, state: State, theta: Floats, total: Summand) -> tuple[Profile | None, Point]:
-        """The profile at theta, and the point for the ascent: -inf where there is none."""
-        moments, within, m = state.moments, state.within, len(theta)
+    def _profiled(self, state: State, total: Summand) -> tuple[Profile | None, Point]:
+        """The profile at the trial, and the point for the ascent: -inf where there is none."""
+        moments, within, turned, climb = state.moments, state.within, state.turned, state.ascent
         assert moments is not None
         assert within is not None
-        values = total.values.round()
-        found = [self._profile(moments, within, point) for point in values]
-        at = found[0]
-        nothing = Point(theta, -np.inf, np.zeros(m), np.eye(m))
-        if at is None:
-            return None, nothing
+        assert turned is not None
+        assert climb is not None
+        trial, m = climb.trial, len(climb.trial)
+        found = [self._profile(moments, within, point) for point in total.values.round()]
+        at, *around = found
+        if at is None or None in around:
+            return None, Point(trial, -np.inf, np.zeros(m), np.eye(m))
+        gradient = turned.gradient(at.gradient)
         if self.second:
             assert at.information is not None
-            return at, Point(theta, at.loglik, at.gradient, at.information)
-        if None in found:
-            return None, nothing
-        return self._from_differences(at, found[1:], theta, self._distances(moments, theta))
+            return at, Point(trial, at.loglik, gradient, turned.information(at.information))
+        slopes = [turned.gradient(p.gradient) for p in around if p is not None]
+        h = self._distances(trial)
+        A = np.array([(slopes[2 * i + 1] - slopes[2 * i]) / (2 * h[i]) for i in range(m)])
+        A = (A + A.T) / 2
+        return at.with_information(turned.back(A)), Point(trial, at.loglik, gradient, A)
 
     def _profile(self, moments: Moments, within: Floats, values: Floats) -> Profile | None:
         """values (D, 1 + P) of one point."""
@@ -232,25 +236,6 @@ class LinearMixed:
             restricted=self.method == "REML",
         )
 
-    def _from_differences(
-        self, at: Profile, around: list[Profile | None], theta: Floats, h: Floats
-    ) -> tuple[Profile, Point]:
-        """Second derivatives from central differences of the first."""
-        m = len(theta)
-        information, joint = np.zeros((m, m)), np.zeros((m + 1, m + 1))
-        for i in range(m):
-            up, down = around[2 * i], around[2 * i + 1]
-            assert up is not None
-            assert down is not None
-            information[i] = -(up.gradient - down.gradient) / (2 * h[i])
-        information = (information + information.T) / 2
-        # the profile over sigma is what the joint information leaves when log sigma follows
-        joint[:m, :m] = information + np.multiply.outer(at.border, at.border) / (2 * at.nu)
-        joint[m, :m] = joint[:m, m] = at.border
-        joint[m, m] = 2 * at.nu
-        at = replace(at, information=information, joint=joint)
-        return at, Point(theta, at.loglik, at.gradient, information)
-
     # -- the end --
 
     def finish(self, state: State) -> Estimate:
@@ -260,7 +245,8 @@ class LinearMixed:
         assert climb is not None
         assert climb.best is not None
         assert best is not None
-        theta, variance = climb.best.phi, best.rss / best.nu
+        assert state.turned is not None
+        theta, variance = state.turned.theta(climb.best.phi), best.rss / best.nu
         free = ascent.free_parameters(theta, self.blocks)
         centre = centre_of(moments.gram, self.intercept)
         p = len(self.columns)

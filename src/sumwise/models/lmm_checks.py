@@ -51,8 +51,8 @@ class Model(Protocol):
     def intercept(self) -> int | None: ...
 
 
-def check_moments(moments: Moments, model: Model, centre: Floats) -> None:
-    """Raises DataError where rows, groups or columns cannot identify the model."""
+def check_counts(moments: Moments, model: Model) -> None:
+    """Raises DataError where there are not rows or groups enough."""
     p, n = len(model.columns), moments.rows
     if not n:
         raise DataError(f"the weights '{model.weights}' are zero in all {moments.ignored} rows: no row is left to fit")
@@ -66,6 +66,11 @@ def check_moments(moments: Moments, model: Model, centre: Floats) -> None:
             raise DataError(
                 f"'{effect}' is zero in every row: its variance in {term.text} cannot be estimated; leave it out"
             )
+
+
+def check_columns(moments: Moments, model: Model, centre: Floats) -> None:
+    """Raises DataError where columns or response cannot identify the model."""
+    p, n = len(model.columns), moments.rows
     gram = products(moments.gram, centre, model.intercept)
     X = gram[:p, :p].copy()
     if model.intercept is not None:  # centred, it stands apart from the other columns

@@ -34,7 +34,8 @@ class Moments:
 
     gram: of the p columns of X and the response less its offset; ignored: rows of weight zero; log_weights (): sum of
     log w, None without weights.   groups: how many each term has; alone: how many of them hold a single row.
-    squares (q,): sum of w z^2 for each effect, term by term.
+    squares (q,): sum of w z^2 for each effect, term by term; mixed: sums of w z_i z_j for the pairs j < i of effects of
+    each term, row by row and term by term, or None where a site does not tell.
     """
 
     gram: Gram
@@ -43,9 +44,12 @@ class Moments:
     groups: tuple[int, ...]
     alone: tuple[int, ...]
     squares: ExactSum
+    mixed: ExactSum | None = None
 
     def __add__(self, other: Moments) -> Moments:
-        logs = self.log_weights
+        logs, mixed = self.log_weights, None
+        if self.mixed is not None and other.mixed is not None:
+            mixed = self.mixed + other.mixed
         if logs is not None and other.log_weights is not None:
             logs = logs + other.log_weights
         return Moments(
@@ -55,6 +59,7 @@ class Moments:
             tuple(map(int.__add__, self.groups, other.groups)),
             tuple(map(int.__add__, self.alone, other.alone)),
             self.squares + other.squares,
+            mixed,
         )
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,14 +118,20 @@ class Site:
         counts = np.bincount(counted, minlength=len(rows.groups))
         logs = None if rows.weights is None else ExactSum.of(log(rows.weights[rows.weights > 0]))
         G, terms = self._cross_products(threads, workers).G, len(self.blocks)
-        diagonal = [k * (k + 3) // 2 for k in range(len(rows.z))]
+        ends = np.cumsum([0, *self.blocks])
+        inside = [(i, j) for a, b in pairwise(ends.tolist()) for i in range(a, b) for j in range(a, i)]
+
+        def total(pairs: Iterable[tuple[int, int]]) -> ExactSum:
+            return ExactSum.of(np.ascontiguousarray(G[[i * (i + 1) // 2 + j for i, j in pairs], 0].T))
+
         return Moments(
             gram if rows.offset is None else gram.minus(p, p + 1),
             len(rows.y) - gram.rows,
             logs,
             (int(np.count_nonzero(counts)),) * terms,
             (int(np.count_nonzero(counts == 1)),) * terms,
-            ExactSum.of(np.ascontiguousarray(G[diagonal, 0].T)),
+            total((i, i) for i in range(len(rows.z))),
+            total(inside),
         )
 
     def _cross_products(self, threads: Executor | None, workers: int) -> _Products:

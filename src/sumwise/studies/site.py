@@ -104,7 +104,7 @@ def prepare(site: SiteFile, study: Study, book: LedgerFile) -> Prepared:
         except SumwiseError as error:
             fault = str(error)
         else:
-            answering = planned.method.site(block)
+            answering = planned.method.site(planned.options, block)
             known = version_and_places(source)
             guard = guard_for(study, site.policy, source, block, answering, book.entries, *known, opened)
     return Prepared(site, study, planned, findings, block, fault, guard, answering)

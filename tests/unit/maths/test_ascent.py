@@ -171,8 +171,6 @@ def test_a_singular_covariance_is_found_exactly(seed, rank):
     rng = np.random.default_rng(100 * rank + seed)
     vectors = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     S = vectors @ np.diag(np.append(rng.uniform(2, 6, rank), rng.uniform(0.2, 0.8, 3 - rank))) @ vectors.T
-    if rank and maximum_of_wishart(S)[0, 0] < 1e-4:
-        pytest.skip("the first variance is zero, almost: another factor is nearly as good")
     states = climb(wishart(S), [1.0, 0, 0, 1, 0, 1], (3,))
     assert states[-1].outcome is Outcome.CONVERGED
     phi = best_of(states).phi
@@ -201,6 +199,16 @@ def test_one_effect_of_zero_variance_beside_another():
     states = climb(wishart(np.diag([0.5, 4.0])), [1.0, 0.0, 1.0], (2,))
     assert states[-1].outcome is Outcome.CONVERGED
     assert covariance.relative(best_of(states).phi, (2,)) == pytest.approx(np.diag([0.0, 3.0]), abs=1e-5)
+
+
+def test_a_first_effect_of_hardly_any_variance_beside_one_that_it_is_proportional_to():
+    """Rank 1, l = (1e-3, 2): all (t1, t2, t3) with t2^2 + t3^2 = 4 are nearly as good, in a valley without a floor."""
+    S = np.eye(2) - 0.2 * np.multiply.outer([2, -1e-3], [2, -1e-3]) / 4 + np.multiply.outer([1e-3, 2], [1e-3, 2])
+    states = climb(wishart(S), [1.0, 0.0, 1.0], (2,))
+    assert states[-1].outcome is Outcome.CONVERGED
+    assert best_of(states).phi == pytest.approx([1e-3, 2, 0], abs=1e-4)
+    assert best_of(states).phi[2] == 0
+    assert len(states) < 40
 
 
 def test_independent_terms_reach_zero_one_by_one():

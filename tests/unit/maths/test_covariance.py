@@ -45,3 +45,21 @@ def test_a_canonical_factor_has_the_same_product_and_stays_as_it_is():
         for block in covariance.columns(blocks):
             zero = [not np.any(once[column]) for column in block]
             assert zero == sorted(zero)
+
+
+def test_any_square_factor_is_turned_into_a_canonical_triangle():
+    rng = np.random.default_rng(2)
+    for rank in (0, 1, 2, 3):
+        F = np.zeros((3, 3))
+        F[:, :rank] = rng.standard_normal((3, rank))
+        F = F @ np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        theta = covariance.triangular(F)
+        assert covariance.relative(theta, (3,)) == pytest.approx(F @ F.T, abs=1e-14)
+        assert covariance.canonical(theta, (3,)).tolist() == theta.tolist()
+
+
+def test_turning_multiplies_the_factor_from_the_left():
+    T = np.array([[2.0, 0, 0], [3, 4, 0], [0, 0, 5]])
+    theta = np.array([1.0, -1, 2, 3])
+    J = covariance.turning(T, (2, 1))
+    assert covariance.factor(J @ theta, (2, 1)).tolist() == (T @ covariance.factor(theta, (2, 1))).tolist()

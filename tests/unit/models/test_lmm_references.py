@@ -79,7 +79,7 @@ def test_conditional_modes_agree_with_the_reference(name, method):
 @pytest.mark.parametrize("method", ["REML", "ML"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_joint_information_agrees_with_the_reference(name, method):
-    """Half of the criterion's second derivatives in (theta, sigma) are the information; sigma d log sigma = d sigma."""
+    """Half the second derivatives of the criterion in (theta, sigma); d sigma = sigma d log sigma."""
     ours, theirs = fitted(name, method).estimate, floats(CASES[name][method])
     hessian = np.array(theirs["deviance_hessian"]) / 2
     expected = np.linalg.inv(hessian)

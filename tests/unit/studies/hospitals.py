@@ -70,7 +70,7 @@ class Hospital:
         source = open_sites({self.name: self.table}, study.options.decimal)[self.name]
         ready = plan(study)
         block = ready.block(source)
-        site = ready.method.site(block)
+        site = ready.method.site(ready.options, block)
         alike = open_sites({self.name: self.table}, decimal=False)[self.name]
         version, places = version_and_places(alike)
 
