@@ -102,7 +102,7 @@ def mode(group: Group, fixed: list[mpf], A: list[list[mpf]], row: Row, aux: mpf)
                         H[i, j] -= a[i] * a[j] * second
             return g, H
 
-        for _ in range(200):
+        for _ in range(2000):
             g, H = slopes(u)
             step, damping = mp.lu_solve(H, g), mpf(1)
             here = log_joint(group, fixed, A, row, aux, u)
@@ -116,7 +116,7 @@ def mode(group: Group, fixed: list[mpf], A: list[list[mpf]], row: Row, aux: mpf)
             u = [a + damping * s for a, s in zip(u, step, strict=True)]
             if mp.norm(step) <= mpf(10) ** (8 - mp.dps) * (1 + max(abs(v) for v in u)):
                 return u, slopes(u)[1]
-    raise ArithmeticError("no conditional mode after 200 steps")
+    raise ArithmeticError("no conditional mode after 2000 steps")
 
 
 def derivatives(f: Callable[[mpf], mpf], at: mpf) -> tuple[mpf, mpf]:

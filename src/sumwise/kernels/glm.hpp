@@ -27,7 +27,7 @@ struct GlmQuery {
 };
 
 /// Deviance and Pearson's chi^2; with information the score (p) and the lower triangle p (p + 1) / 2; with size c, d1, d2 of
-/// SizeTerms and, with information, cross (p).
+/// AuxTerms and, with information, cross (p).
 inline int64_t glm_values(int64_t p, const GlmQuery& q) {
     return 2 + (q.information ? p + p * (p + 1) / 2 : 0) + (q.size ? 3 + (q.information ? p : 0) : 0);
 }
@@ -65,9 +65,9 @@ template <class F> int64_t glm_rows(const GlmData& data, const GlmQuery& query, 
         lanes weight = query.information == 2 ? f.observed : f.weight;
         lanes pearson = select(f.weight > 0.0, f.score * f.score / f.weight, all(0.0));
         lanes check = (f.deviance + f.score + f.weight + f.observed) * 0.0;
-        SizeTerms s{all(0.0), all(0.0), all(0.0), all(0.0)};
+        AuxTerms s = aux_terms(BinomialLogit{}, eta, y, n, aux);
         if constexpr (std::is_same_v<F, NegativeBinomialLog>) {
-            s = size_terms(eta, y, n, aux);
+            s = aux_terms(F{}, eta, y, n, aux);
             check += (s.c + s.d1 + s.d2 + s.cross) * 0.0;
         }
         const mask good = check == all(0.0), keep = live & good;

@@ -18,8 +18,8 @@ Ints = NDArray[np.int64]
 NONE, EXPECTED, OBSERVED = 0, 1, 2
 """Which information an evaluation adds up; without any there is no score either."""
 
-ROW = ("mu", "slope", "deviance", "score", "weight", "observed", "c", "d1", "d2", "cross")
-"""What `fitted_rows` gives; see Fitted and SizeTerms in glm_families.hpp."""
+ROW = ("mu", "slope", "deviance", "score", "weight", "observed", "c", "d1", "d2", "cross", "dw")
+"""What `fitted_rows` gives; see Fitted and AuxTerms in glm_families.hpp."""
 
 
 class _Columns(ctypes.Structure):

@@ -1,5 +1,7 @@
 // What a generalized linear model needs of one row besides families.hpp: mean, deviance, expected information.
 #pragma once
+#include <type_traits>
+
 #include "families.hpp"
 
 namespace {  // each level keeps its own copy: merged at link time, all levels would run the baseline code
@@ -102,15 +104,20 @@ inline Fitted OUTSIDE fitted(InverseGaussianSquare, lanes eta, lanes y, lanes n,
     return f;
 }
 
-/// Of a negative binomial row, besides -deviance / 2 and what depends on y alone: c, its share of the log-likelihood, and
-/// derivatives of the whole log-likelihood in log k: d1, d2 and, with eta, cross.
+/// Derivatives of a row's whole log-likelihood in the logarithm of aux: d1 first, d2 second, cross that of d l / d eta, dw that
+/// of w (families.hpp).  c: what belongs to the log-likelihood besides the terms in eta, see each family.
+struct AuxTerms { lanes c, d1, d2, cross, dw; };
+
+/// Negative binomial, aux = size k:  log-likelihood = c - deviance / 2 + what depends on y alone (a Poisson row at its mean).
 ///
 /// c = delta(y + k) - delta(k) - log(1 + y/k) / 2, with delta(x) = log Gamma(x) - log( sqrt(2 pi / x) (x / e)^x ) [Loader 2000].
 /// dl/dk = [ psi(y+k) - psi(k) - log(1 + y/k) ] + log(1 + z) - z,  z = (y - mu) / (mu + k).  Differences of Stirling's series
 /// [DLMF 5.11] in 1/(y+k)^2 and 1/k^2 are divided differences, by Horner in both, so that nothing cancels where k is large;
 /// below 10 the recurrences lift k by 10.
-struct SizeTerms { lanes c, d1, d2, cross; };
 constexpr int LIFT = 10;
+constexpr double DELTA[] = {1. / 12, -1. / 360, 1. / 1260, -1. / 1680, 1. / 1188, -691. / 360360, 1. / 156, -3617. / 122400};
+constexpr double PSI[] = {1. / 12, -1. / 120, 1. / 252, -1. / 240, 1. / 132, -691. / 32760, 1. / 12, -3617. / 8160};
+constexpr double PSI1[] = {1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510};
 struct Divided { lanes value, difference; };  // P(b), (P(b) - P(a)) / (b - a)
 template <int N> INLINE Divided divided(const double (&c)[N], lanes a, lanes b) {
     lanes at_a = all(c[N - 1]), at_b = all(c[N - 1]), d = all(0.0);
@@ -121,10 +128,7 @@ template <int N> INLINE Divided divided(const double (&c)[N], lanes a, lanes b) 
     }
     return {at_b, d};
 }
-inline SizeTerms OUTSIDE size_terms(lanes eta, lanes y, lanes n, lanes k) {
-    constexpr double DELTA[] = {1. / 12, -1. / 360, 1. / 1260, -1. / 1680, 1. / 1188, -691. / 360360, 1. / 156, -3617. / 122400};
-    constexpr double PSI[] = {1. / 12, -1. / 120, 1. / 252, -1. / 240, 1. / 132, -691. / 32760, 1. / 12, -3617. / 8160};
-    constexpr double PSI1[] = {1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510};
+inline AuxTerms OUTSIDE aux_terms(NegativeBinomialLog, lanes eta, lanes y, lanes n, lanes k) {
     const mask small = k < double(LIFT);
     const lanes K = select(small, k + double(LIFT), k), a = 1.0 / K, b = 1.0 / (y + K), A = a * a, B = b * b;
     const lanes ba = -y * (a * b), BA = ba * (b + a);                     // b - a, b^2 - a^2
@@ -150,17 +154,68 @@ inline SizeTerms OUTSIDE size_terms(lanes eta, lanes y, lanes n, lanes k) {
     const lanes mu = exp(eta), z = (y - mu) / (mu + k);
     const lanes logs = select(z < -0.5, log((y + k) / (mu + k)), log1p(larger(z, all(-0.5))));  // log(1 + z)
     const lanes slope = k * (first + (logs - z));
-    SizeTerms r;
+    AuxTerms r;
     r.c = n * fma(above, all(-0.5), c);
     r.d1 = n * slope;
     r.d2 = n * fma(k * k, second + z * z / (y + k), slope);
-    r.cross = n * (k * ((mu / (mu + k)) * z));
+    const lanes p = mu / (mu + k), q = k / (mu + k);
+    r.cross = n * (k * (p * z));
+    r.dw = n * (p * q) * fma(y + k, p - q, k);
     return r;
 }
 
-constexpr int ROW_VALUES = 10;
+/// delta(x) as above; log x - psi(x); 1/x - psi'(x).  x > 0.
+struct Stirling { lanes delta, psi, trigamma; };
+INLINE Stirling stirling(lanes x) {
+    const mask small = x < double(LIFT);
+    const lanes X = select(small, x + double(LIFT), x), a = 1.0 / X, A = a * a;
+    lanes delta = all(DELTA[7]), psi = all(PSI[7]), psi1 = all(PSI1[7]);
+    for (int k = 6; k >= 0; --k) {
+        delta = fma(delta, A, DELTA[k]);
+        psi = fma(psi, A, PSI[k]);
+        psi1 = fma(psi1, A, PSI1[k]);
+    }
+    Stirling r{delta * a, fma(a, all(0.5), psi * A), -fma(A, all(0.5), a * (A * psi1))};
+    if (any(small)) {
+        lanes product = all(1.0), sum1 = all(0.0), sum2 = all(0.0);
+        for (int j = 0; j < LIFT; ++j) {
+            const lanes lower = x + double(j), inverse = 1.0 / lower;
+            product = product * lower;
+            sum1 += inverse;
+            sum2 = fma(inverse, inverse, sum2);
+        }
+        const lanes log_x = log(x), log_X = log(X);
+        const lanes rise = ((X - 0.5) * log_X - (x - 0.5) * log_x) - double(LIFT);
+        r.delta = select(small, r.delta + (rise - log(product)), r.delta);
+        r.psi = select(small, r.psi + (sum1 + (log_x - log_X)), r.psi);
+        r.trigamma = select(small, (r.trigamma - a) + (1.0 / x - sum2), r.trigamma);
+    }
+    return r;
+}
 
-/// out (ROW_VALUES, count): mu, slope, deviance, score, weight, observed of each row; for the negative binomial c, d1, d2, cross.
+/// Gamma, aux = shape a:  log-likelihood = c + l of families.hpp, c = n [ a log a - log Gamma(a) + (a - 1) log y ].
+template <class F> INLINE AuxTerms gamma_aux_terms(lanes eta, lanes y, lanes n, lanes a) {
+    const Terms t = F::terms(eta, y, n, a);
+    const Stirling s = stirling(a);
+    const lanes ratio = std::is_same_v<F, GammaLog> ? y * exp(-eta) : y * eta;  // y / mu
+    AuxTerms r;
+    r.c = n * (((0.5 * log(a * 0x1.45f306dc9c883p-3) - s.delta) + a) + (a - 1.0) * log(y));
+    r.d1 = n * (a * (s.psi + ((1.0 - ratio) + log(ratio))));
+    r.d2 = fma(n * (a * a), s.trigamma, r.d1);
+    r.cross = t.d1, r.dw = t.w;
+    return r;
+}
+inline AuxTerms OUTSIDE aux_terms(GammaLog, lanes eta, lanes y, lanes n, lanes a) { return gamma_aux_terms<GammaLog>(eta, y, n, a); }
+inline AuxTerms OUTSIDE aux_terms(GammaInverse, lanes eta, lanes y, lanes n, lanes a) {
+    return gamma_aux_terms<GammaInverse>(eta, y, n, a);
+}
+template <class F> INLINE AuxTerms aux_terms(F, lanes, lanes, lanes, lanes) {  // families without one
+    return {all(0.0), all(0.0), all(0.0), all(0.0), all(0.0)};
+}
+
+constexpr int ROW_VALUES = 11;
+
+/// out (ROW_VALUES, count): mu, slope, deviance, score, weight, observed of each row; AuxTerms (0 where there is no aux).
 inline void fitted_rows(int64_t family, const double* eta, const double* y, const double* n, const double* aux,
                         int64_t count, double* out) {
     with_family(family, [&](auto f) {
@@ -172,8 +227,8 @@ inline void fitted_rows(int64_t family, const double* eta, const double* y, cons
                 for (int j = 0; j < LANES; ++j) in[k][j] = j < m ? from[k][i + j] : 1;
             const lanes t = load(in[0]), response = load(in[1]), trials = load(in[2]), size = load(in[3]);
             const Fitted r = fitted(f, t, response, trials, size);
-            const SizeTerms s = family == 4 ? size_terms(t, response, trials, size) : SizeTerms{all(0.0), all(0.0), all(0.0), all(0.0)};
-            const lanes* values[] = {&r.mu, &r.slope, &r.deviance, &r.score, &r.weight, &r.observed, &s.c, &s.d1, &s.d2, &s.cross};
+            const AuxTerms s = aux_terms(f, t, response, trials, size);
+            const lanes* values[] = {&r.mu, &r.slope, &r.deviance, &r.score, &r.weight, &r.observed, &s.c, &s.d1, &s.d2, &s.cross, &s.dw};
             for (int k = 0; k < ROW_VALUES; ++k) {
                 store(buffer, *values[k]);
                 memcpy(out + k * count + i, buffer, m * sizeof(double));

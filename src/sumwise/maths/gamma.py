@@ -62,13 +62,23 @@ def _moved(x: Floats, term: Callable[[Floats], Floats]) -> tuple[Floats, Floats]
     return np.where(low, x + _SHIFT, x), total
 
 
+MOST_TERMS = 1_000_000
+"""Rising factorials of more factors go by log Gamma."""
+
+
 def log_rising(y: Floats, size: float) -> Floats:
     """(3, rows): log Gamma(y + size) - log Gamma(size) for whole numbers y >= 0, elementwise, and its first and second
     derivative in log size: sums over i < y of log(size + i), size / (size + i), size i / (size + i)^2.
     """
-    steps = np.arange(float(np.max(y, initial=0.0)))
+    steps = np.arange(min(float(np.max(y, initial=0.0)), MOST_TERMS))
     share = size / (size + steps)
     terms = np.stack([log(size + steps), share, share * (steps / (size + steps))])
     sums = np.concatenate([np.zeros((3, 1)), np.cumsum(terms, axis=1)], axis=1)  # one after the other: a fixed order
-    value: Floats = sums[:, y.astype(np.int64)]
+    many = y > MOST_TERMS
+    value: Floats = sums[:, np.where(many, 0.0, y).astype(np.int64)]
+    if np.any(many):
+        top, k = y[many] + size, np.full(int(np.sum(many)), size)
+        first = size * (digamma(top) - digamma(k))
+        second = first + size * size * (trigamma(top) - trigamma(k))
+        value[:, many] = log_gamma(top) - log_gamma(k), first, second
     return value

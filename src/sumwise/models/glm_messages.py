@@ -97,7 +97,7 @@ class GlmSummand:
     """Sums over rows at dispersion one.
 
     values: deviance, Pearson's chi^2; with information the score (p,) and the lower triangle of the information, row by
-    row; with size what SizeTerms in glm_families.hpp lists: c, d1, d2 and, with information, cross (p,).   failed: rows
+    row; with size what AuxTerms in glm_families.hpp lists: c, d1, d2 and, with information, cross (p,).   failed: rows
     that the sums leave out, because their mean or log-likelihood is not finite.
     """
 

@@ -27,6 +27,13 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+MODE_WORK = 30
+"""What the search of a mode costs, in nodes."""
+
+LEAST_WORK = 100_000
+"""Vectors times nodes that are worth a thread: some milliseconds."""
+
+
 class Rows(Protocol):
     """What a site knows: x, the p columns (n,) of the design matrix, named `columns`; y (n,) response; size (n,) trials
     of a binomial response, else weights; offset (n,) or None; z, the q columns (n,) of the random effects; group (n,)
@@ -69,9 +76,9 @@ class Site:
         """The summand that the question asks for, computed by up to `workers` threads; their number changes no bit."""
         if isinstance(question, VectorMomentsQuestion):
             return self._moments()
-        each = self._each(threads, workers)
-        data = self._pack(question.centre, each)
-        edges = self._edges(data, each, workers)
+        data = self._pack(question.centre, map if threads is None else threads.map)
+        each, pieces = self._shares(question, data, threads, workers)
+        edges = _edges(data, pieces)
         queries = [self._query(question, point) for point in question.points]
 
         def piece(job: tuple[vectors.Query, tuple[int, int]]) -> vectors.Evaluation:
@@ -93,29 +100,30 @@ class Site:
         """Conditional modes of u (groups, q) at the question's first point, and their conditional covariance (groups,
         q, q), the inverse of -f'' there; the effects are Lambda u.  They stay at the site: they are no sums.
         """
-        each, q, groups = self._each(threads, workers), len(self.rows.z), len(self.rows.groups)
-        data = self._pack(question.centre, each)
+        data, q, groups = self._pack(question.centre, map), len(self.rows.z), len(self.rows.groups)
+        each, pieces = self._shares(question, data, threads, workers)
         mode, spread = np.empty((groups, q)), np.empty((groups, q, q))
         query = self._query(question, question.points[0])
 
         def piece(bounds: tuple[int, int]) -> None:
             vectors.modes(data, q, self.family, query, *bounds, mode, spread)
 
-        list(each(piece, pairwise(self._edges(data, each, workers))))
+        list(each(piece, pairwise(_edges(data, pieces))))
         return mode, spread
 
-    def _each(self, threads: Executor | None, workers: int) -> Callable[..., Iterable[Any]]:
-        """The map to use over pieces of work: that of the threads, where they save more than they cost."""
-        small = len(self.rows.y) * (len(self.rows.x) + len(self.rows.z)) < 5_000
-        return map if threads is None or workers == 1 or small else threads.map
-
-    @staticmethod
-    def _edges(data: aghq.Packed, each: Callable[..., Iterable[Any]], workers: int) -> list[int]:
-        """Bundles where pieces of work begin and end."""
-        if each is map:
-            return [0, data.bundles]
-        cuts = np.searchsorted(data.start, np.linspace(0, data.start[-1], 8 * workers + 1)[1:-1])
-        return [0, *(int(c) for c in cuts), data.bundles]
+    def _shares(
+        self, question: VectorQuestion, data: aghq.Packed, threads: Executor | None, workers: int
+    ) -> tuple[Callable[..., Iterable[Any]], int]:
+        """The map to use over pieces of work, and how many pieces each point makes: threads, and pieces, where they
+        save more than they cost.
+        """
+        q, points, vectors_ = len(self.rows.z), len(question.points), int(data.start[-1])
+        nodes = sum(order**q for order in (*question.orders[:4], max(question.information, 0)))
+        work = vectors_ * (MODE_WORK + nodes)
+        if threads is None or workers == 1 or work * points < LEAST_WORK:
+            return map, 1
+        share = 1 if points >= 4 * workers else min(8 * workers, -(-work // LEAST_WORK) * workers)
+        return threads.map, share
 
     def _pack(self, centre: Floats, each: Callable[..., Iterable[Any]]) -> aghq.Packed:
         key = centre.tobytes()
@@ -209,6 +217,12 @@ def _gamma_part(y: Floats, shape: Floats) -> Floats:
     near = log(shape) + log(y)
     first = shape * (near + 1 - digamma(shape))
     return np.stack([shape * near - log_gamma(shape), first, first + shape * (1 - shape * trigamma(shape))])
+
+
+def _edges(data: aghq.Packed, pieces: int) -> list[int]:
+    """Bundles where pieces of work begin and end."""
+    cuts = np.searchsorted(data.start, np.linspace(0, data.start[-1], pieces + 1)[1:-1])
+    return [0, *(int(c) for c in cuts), data.bundles]
 
 
 def _nodes(order: int, q: int) -> vectors.Nodes:

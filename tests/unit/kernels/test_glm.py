@@ -27,19 +27,22 @@ def test_rows_agree_with_their_plain_twin(family, link):
 
 
 def test_derivatives_in_the_size_agree_with_100_digit_arithmetic():
-    """tests/reference/links.json."""
+    """tests/reference/links.json, in units of 2^-53 of the terms that the derivatives are made of."""
     points = [p for p in reference.load("links")["points"] if p["family"] == "negative binomial"]
+    assert len(points) > 100
     for p in points:
         eta, y, k = (float.fromhex(p[name]) for name in ("eta", "y", "size"))
-        if k > 1e5 and y > 1e3:
-            continue  # held to other bounds below
+        mu = np.exp(eta)
+        terms = k * (abs(y - mu) / (mu + k) + np.log1p(y / k) + y / (y + k))
         found = glm.fitted_rows("negbinomial", "log", [eta], y, 1.0, k)
-        for ours, theirs in (("d1", "d_log_size"), ("d2", "d2_log_size"), ("cross", "d_eta_log_size")):
+        for ours, theirs, size in (
+            ("d1", "d_log_size", terms),
+            ("d2", "d2_log_size", terms + y / (y + k)),  # k psi and k^2 psi' of a small k
+            ("cross", "d_eta_log_size", 0.0),
+        ):
             truth = mpf(p[theirs])
-            if abs(truth) > 1e250:
-                continue
-            scale = abs(truth) + mpf(y) * 1e-3 + mpf(k) * 1e-16
-            assert abs(mpf(float(found[ours][0])) - truth) < 1e-12 * scale, (ours, eta, y, k)
+            error = abs(mpf(float(found[ours][0])) - truth)
+            assert error <= 20 * mpf(2) ** -53 * (abs(truth) + size), (ours, eta, y, k)
 
 
 @pytest.mark.parametrize("k", [1e-3, 0.7, 9.99, 10.0, 30.0, 1e6])
@@ -108,3 +111,39 @@ def test_rows_without_a_mean_are_counted_and_left_out():
     digits, failed = glm.evaluate(data, query, 0, 3)
     assert failed == 1
     assert ExactSum(digits).round()[0] == pytest.approx(2 * ((1 - 1) - 0 + (2 - 1) - np.log(2)))
+
+
+@pytest.mark.parametrize("link", ["log", "inverse"])
+@pytest.mark.parametrize("a", [1e-3, 0.7, 9.99, 10.0, 300.0])
+def test_derivatives_in_the_shape_are_those_of_the_gamma_density(link, a):
+    for eta, y in ((0.3, 0.7), (1.2, 3.0), (2.0, 0.4)):
+        found = glm.fitted_rows("gamma", link, [eta], y, 2.0, a)
+        with mp.workdps(60):
+
+            def density(log_a, t, y=y):
+                A, mu = mp.exp(log_a), plain.MEAN[link](t)
+                return 2 * (A * mp.log(A / mu) - mp.loggamma(A) + (A - 1) * mp.log(y) - A * y / mu)
+
+            at = mp.log(mpf(a)), mpf(eta)
+            exact = {
+                "d1": mp.diff(density, at, (1, 0)),
+                "d2": mp.diff(density, at, (2, 0)),
+                "cross": mp.diff(density, at, (1, 1)),
+                "dw": -mp.diff(density, at, (1, 2)),
+            }
+            share = density(*at) - mpf(float(families.terms("gamma", link, [eta], y, 2.0, a)[0, 0]))
+        for name, value in (exact | {"c": share}).items():
+            assert abs(mpf(float(found[name][0])) - value) < 1e-12 * (abs(value) + 1e-2 + a), (name, eta, y)
+
+
+def test_what_the_size_does_to_the_information_is_its_derivative():
+    for k in (0.3, 2.0, 40.0):
+        for eta, y in ((0.3, 0.0), (1.2, 3.0), (-2.0, 7.0)):
+            found = glm.fitted_rows("negbinomial", "log", [eta], y, 2.0, k)
+            with mp.workdps(60):
+
+                def term(log_k, t, y=y):
+                    return plain.KERNEL["negbinomial"](mp.exp(t), mpf(y), mpf(2), mp.exp(log_k))
+
+                exact = -mp.diff(term, (mp.log(mpf(k)), mpf(eta)), (1, 2))
+            assert float(found["dw"][0]) == pytest.approx(float(exact), rel=1e-12, abs=1e-14)
