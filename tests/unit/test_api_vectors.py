@@ -1,5 +1,6 @@
 """sumwise.fit for mixed models with vectors of effects, and for families other than binomial."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,23 @@ def test_likelihood_ratio_of_a_slope(fits: dict[str, MixedFit]) -> None:
 def test_what_cannot_be_fitted_is_refused_with_the_reason(formula: str, options: dict[str, Any], fault: str) -> None:
     with pytest.raises(sw.UsageError, match=fault):
         sw.fit(formula, load("contraception"), **options)
+
+
+@pytest.mark.parametrize(
+    ("formula", "data", "code"),
+    [
+        ("outcome ~ treatment * time + (1 | patientID)", "toenail", "quadrature_limited"),
+        ("use ~ age + I(age^2) + urban + livch + (1 | district)", "contraception", "converged"),
+        (SLOPE, "contraception", "converged"),
+    ],
+)
+def test_laplace_says_how_far_more_nodes_would_move_the_coefficients(formula: str, data: str, code: str) -> None:
+    """By a step of Newton's method from where it stands: right in size, against the fit with enough nodes."""
+    table = load(data)
+    rough, right = (sw.fit(formula, table, family="binomial", nodes=nodes) for nodes in (1, "auto"))
+    moved = ((rough.coef - right.coef).abs() / right.se).max()
+    found = re.search(r"would move by up to (\S+) standard errors", rough.verdict.text)
+    assert found
+    assert moved / 2.5 < float(found[1]) < 2.5 * moved
+    assert rough.verdict.code == code
+    assert "would move" not in right.verdict.text

@@ -76,7 +76,7 @@ def _effects(group: str, here: Here, estimate: Estimate) -> RandomEffects:
 
 def _verdict(estimate: Estimate, group: str, bound: float | None) -> Verdict:
     spread = f"a standard deviation between groups of {estimate.theta:.3g}"
-    rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, spread)
+    rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, estimate.shift, spread)
     boundary = ""
     if estimate.theta == 0:
         boundary = (

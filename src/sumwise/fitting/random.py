@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 ROUGH = 0.01
 """Quadrature error in log-likelihood, on average over the groups, from which fixed nodes count as too few."""
 
+LARGEST_SHIFT = 0.1
+"""Standard errors that coefficients may move by when fixed nodes become enough, before they count as too few."""
+
 
 def factors(formula: Formula) -> tuple[str, ...]:
     """Names of the grouping factors, each once."""
@@ -46,21 +49,28 @@ def effects_of(
 
 
 def quadrature_words(
-    error: float, groups: int, nodes: Iterable[int], bound: float | None, spread: str
+    error: float, groups: int, nodes: Iterable[int], bound: float | None, shift: float, spread: str
 ) -> tuple[str, bool]:
     """What to say of a quadrature that is rough, "" of one that is not, and whether it limits the estimates.
 
     error: measured, of the total log-likelihood; nodes: that groups took; bound: asked for, None where the caller fixed
-    the nodes; spread: what asks for more nodes, in words.
+    the nodes; shift: in that case how far the coefficients would go with more, in standard errors; spread: what asks
+    for more nodes, in words.
     """
     most = max(nodes, default=0)
-    if error <= max(1e-6, bound or 0.0):
+    if bound is not None:
+        if error <= max(1e-6, bound):
+            return "", False
+        asks = f"{spread} asks for more than {most} quadrature nodes."
+        return f" The log-likelihood itself is uncertain by {error:.1g}: {asks}", True
+    if error <= 1e-6:
         return "", False
-    asks = f"{spread} asks for more than {most} quadrature nodes."
-    if bound is None:
-        asks = f'{most} node{"s" if most > 1 else ""} a group are few here; nodes="auto" takes as many as it needs.'
-    words = f" The log-likelihood itself is uncertain by {error:.1g}: {asks}"
-    return words, bound is not None or error > ROUGH * groups
+    how = "Laplace's approximation (one node) leaves" if most == 1 else f"{most} nodes a group leave"
+    words = (
+        f' {how} the log-likelihood uncertain by {error:.1g}: with as many nodes as it needs (nodes="auto") the '
+        f"coefficients would move by up to {shift:.1g} standard errors."
+    )
+    return words, not shift <= LARGEST_SHIFT or error > ROUGH * groups
 
 
 def verdict(

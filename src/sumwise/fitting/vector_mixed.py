@@ -111,7 +111,7 @@ def _result(written: Written, model: VectorModel, state: VectorState, here: Here
     estimate, contract = model.finish(state), written.contract
     bound = QUADRATURE_BOUND * max(1.0, estimate.groups / MANY_GROUPS) if model.nodes == "auto" else None
     spread = "the size of the effects"
-    rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, spread)
+    rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, estimate.shift, spread)
     boundary = boundary_words(model.bar, estimate.zero, len(estimate.zero) == len(model.effects), estimate.dependent)
     p, m = len(contract.names), len(estimate.theta)
     known = np.isfinite(np.diag(estimate.vcov))

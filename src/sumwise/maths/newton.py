@@ -94,24 +94,27 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float) -> St
     return _propose(state, point, tolerance)
 
 
-def move_in_standard_errors(point: Point) -> float:
+def move_in_standard_errors(point: Point, of: int | None = None) -> float:
     """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii), A the information: the length of Newton's step in standard errors.
 
-    inf if A is not positive definite.  At theta = 0 only beta counts: there the gradient in theta is zero by symmetry.
+    of: how many of the first parameters count, all if left out.   inf if A is not positive definite.  At theta = 0 only
+    beta counts: there the gradient in theta is zero by symmetry.
     """
     free = _free(point)
-    return length_in_standard_errors(point.gradient[:free], point.information[:free, :free])
+    return length_in_standard_errors(point.gradient[:free], point.information[:free, :free], of)
 
 
-def length_in_standard_errors(gradient: Floats, information: Floats) -> float:
-    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii) for g (n,) and A (n, n); inf if A is not positive definite, 0 for n = 0."""
-    if len(gradient) == 0:
+def length_in_standard_errors(gradient: Floats, information: Floats, of: int | None = None) -> float:
+    """max_i |(A^-1 g)_i| / sqrt((A^-1)_ii) for g (n,) and A (n, n), over the first `of` parameters, all if left out;
+    inf if A is not positive definite, 0 of none.
+    """
+    if len(gradient[:of]) == 0:
         return 0.0
     factor = cholesky(information)
     if factor is None:
         return np.inf
     se = np.sqrt(np.diag(factor.inverse()))
-    return float(np.max(np.abs(factor.solve(gradient)) / se))
+    return float(np.max((np.abs(factor.solve(gradient)) / se)[:of]))
 
 
 def _free(point: Point) -> int:

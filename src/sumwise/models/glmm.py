@@ -54,7 +54,9 @@ class State:
 
     question: the open one, None at the end; fine: it asks for the full quadrature and its error; moments: totals of
     round 1; ascent: Newton's state, which holds the best point; error, nodes: measured quadrature error and
-    {order: groups} at the best point; evaluations: so far.
+    {order: groups} at the best point; evaluations: so far; closing: the question is the last one, which asks at the
+    best point with as many nodes as the accuracy needs, where the caller has fixed their number; shift: what came of
+    it, as in Estimate.
     """
 
     question: MomentsQuestion | Question | None
@@ -64,6 +66,8 @@ class State:
     error: float = np.inf
     nodes: dict[int, int] = field(default_factory=dict)
     evaluations: int = 0
+    closing: bool = False
+    shift: float = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,9 @@ class Estimate:
     beta (p,): coefficients of the user's own columns; theta; vcov: covariance of (beta, theta), (p+1, p+1), of beta
     alone, (p, p), where theta is zero; loglik: binomial coefficients included; rows, groups: counts; outcome, move:
     why the ascent ended, and how far the estimates could still go in standard errors; error, nodes: as in State;
-    question: evaluates at the estimate, for whoever needs the conditional modes.
+    question: evaluates at the estimate, for whoever needs the conditional modes.   shift: where the caller has fixed
+    the number of nodes, how far Newton's next step with as many nodes as the accuracy needs would move beta, in
+    standard errors; nan under nodes="auto".
     """
 
     beta: Floats
@@ -87,6 +93,7 @@ class Estimate:
     error: float
     nodes: dict[int, int]
     question: Question
+    shift: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ class RandomIntercept:
         """The state after a total.  Raises DataError where the rows cannot identify the model."""
         if isinstance(total, Moments):
             return self._begin(total)
-        return self._evaluated(state, total)
+        return self._closed(state, total) if state.closing else self._evaluated(state, total)
 
     def finish(self, state: State) -> Estimate:
         """The estimate at the best point, in the user's own columns."""
@@ -143,6 +150,7 @@ class RandomIntercept:
             error=state.error,
             nodes=state.nodes,
             question=self._question(moments, best.phi, fine=False),
+            shift=state.shift,
         )
 
     # -- the start --
@@ -219,11 +227,25 @@ class RandomIntercept:
             return replace(state, question=None)
         if ascent.outcome is not Outcome.RUNNING:
             if state.fine:
-                return replace(state, question=None)
+                return self._close(state)
             ascent = newton.start(point.phi)  # the maximum of a coarser function: go on from there on the fine one
         fine = ascent.best is None or ascent.gain < FINE_BELOW
         question = self._question(moments, ascent.trial, fine=fine)
         return replace(state, question=question, fine=fine, ascent=ascent)
+
+    def _close(self, state: State) -> State:
+        """The end, or, where the caller has fixed the nodes, one more question: what more of them would change."""
+        moments, ascent = _known(state)
+        if self.nodes == "auto" or ascent.best is None:
+            return replace(state, question=None)
+        finer = replace(self, nodes="auto")._question(moments, ascent.best.phi, fine=False)
+        return replace(state, question=finer, closing=True)
+
+    def _closed(self, state: State, total: Summand) -> State:
+        _, ascent = _known(state)
+        assert ascent.best is not None
+        shift = newton.move_in_standard_errors(_point(ascent.best.phi, total), len(self.columns))
+        return replace(state, question=None, shift=shift)
 
     def _check_start(self, point: Point, total: Summand) -> None:
         if total.failed:

@@ -27,6 +27,7 @@ from sumwise.maths import ascent, covariance, gradient_differences
 from sumwise.maths.ascent import Outcome, Point
 from sumwise.maths.cholesky import cholesky
 from sumwise.maths.exact import ExactSum
+from sumwise.maths.newton import length_in_standard_errors
 from sumwise.maths.quadrature import product_ladder
 from sumwise.models import glmm_vectors_refusals as refusals
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
@@ -75,7 +76,8 @@ class VectorState:
     error, nodes: measured quadrature error and {nodes a dimension: groups} at the best point; first_order, reach:
     where the next question's orders begin, and how many there are; curvature: minus the second derivative by
     differences, the metric from then on; at_maximum: the differences asked for are the last ones; evaluations: so
-    far.
+    far; closing: the question is the last one, which asks at the best point with as many nodes as the accuracy needs,
+    where the caller has fixed their number; shift: what came of it, as in VectorEstimate.
     """
 
     question: VectorMomentsQuestion | VectorQuestion | None
@@ -89,6 +91,8 @@ class VectorState:
     curvature: Floats | None = None
     at_maximum: bool = False
     evaluations: int = 0
+    closing: bool = False
+    shift: float = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class VectorEstimate:
     estimates could still go in standard errors; error, nodes: as in VectorState; zero: names of the effects whose
     variance is zero; dependent: for each block that has them, the names of the effects whose correlation is one or
     minus one, or of which one is a combination of the others; question: evaluates at the estimate, for whoever needs
-    the modes.
+    the modes; shift: where the caller has fixed the number of nodes, how far Newton's next step with as many nodes as
+    the accuracy needs would move beta, in standard errors; nan under nodes="auto".
     """
 
     beta: Floats
@@ -118,6 +123,7 @@ class VectorEstimate:
     zero: tuple[str, ...]
     dependent: tuple[tuple[str, ...], ...]
     question: VectorQuestion
+    shift: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,8 @@ class VectorModel:
             begun = VectorState(None, moments=total, ascent=at)
             return replace(begun, question=self._question(begun, at.trial))
         assert isinstance(state.question, VectorQuestion)
+        if state.closing:
+            return self._closed(state, total)
         if len(state.question.points) > 1:
             return self._differenced(state, total)
         return self._evaluated(state, total)
@@ -220,6 +228,7 @@ class VectorModel:
                 centre=np.append(units.centre[:p], np.zeros(len(self.effects))),
                 points=np.concatenate([phi[:p], outer[p:]])[None],
             ),
+            shift=state.shift,
         )
 
     # -- parameters: (beta, theta, log aux) outside, theta last inside --
@@ -259,8 +268,7 @@ class VectorModel:
         """Evaluate at phi, or at the points (k, P), both in the inner order.  A rough value is enough, and cheaper,
         while steps are long: state.bound.
         """
-        moments = state.moments
-        assert moments is not None
+        moments = _known(state)[0]
         q, information = len(self.effects), 0 if points is None and state.curvature is None else -1
         tolerance = state.bound / min(moments.groups, MANY_GROUPS)
         if self.nodes == "auto":
@@ -272,8 +280,8 @@ class VectorModel:
                 information = METRIC_NODES
             if state.bound == QUADRATURE_BOUND and points is None:  # the second measures the first's error
                 orders = (order, min(max(order + order // 2, order + 4), MOST_NODES[q] + 10))
-        where = (phi[None] if points is None else points)[:, self._order()]
-        return VectorQuestion(self._units(moments).centre, where, orders, tolerance, information)
+        places = (phi[None] if points is None else points)[:, self._order()]
+        return VectorQuestion(self._units(moments).centre, places, orders, tolerance, information)
 
     def _spacing(self, at: ascent.State) -> Floats | None:
         assert at.best is not None
@@ -319,7 +327,9 @@ class VectorModel:
         if at.outcome is not Outcome.RUNNING:
             cut = self._cut_short(state, total)
             if state.bound == QUADRATURE_BOUND and not cut:
-                return self._ended(state)
+                # the second derivative by differences, where the information is a metric only
+                ended = self.nodes == "auto"
+                return replace(state, question=None) if ended else self._ask_differences(state, at_maximum=True)
             state = replace(state, bound=QUADRATURE_BOUND, reach=state.reach + (3 if cut else 0))
             return self._anew(state)  # the maximum of a coarser function: go on from there
         rough = self.nodes != "auto" and int(self.nodes) < METRIC_NODES
@@ -344,10 +354,6 @@ class VectorModel:
 
     # -- second derivatives by differences, where the caller has fixed the number of nodes --
 
-    @property
-    def _needs_differences(self) -> bool:
-        return self.nodes != "auto"
-
     def _ask_differences(self, state: VectorState, *, at_maximum: bool = False) -> VectorState:
         _, at = _known(state)
         assert at.best is not None
@@ -358,13 +364,24 @@ class VectorModel:
 
     def _differenced(self, state: VectorState, total: VectorSummand) -> VectorState:
         state = replace(state, curvature=self._differences(state, total))
-        return replace(state, question=None) if state.at_maximum else self._anew(state)
+        return self._close(state) if state.at_maximum else self._anew(state)
 
-    def _ended(self, state: VectorState) -> VectorState:
-        """After the ascent: the second derivative by differences, where the information is a metric only."""
-        if not self._needs_differences:
-            return replace(state, question=None)
-        return self._ask_differences(state, at_maximum=True)
+    def _close(self, state: VectorState) -> VectorState:
+        """One more question: what as many nodes as the accuracy needs would change."""
+        best = _known(state)[1].best
+        assert best is not None
+        finer = replace(self, nodes="auto")._question(replace(state, bound=COARSE_BOUND, curvature=None), best.phi)
+        return replace(state, question=finer, closing=True)
+
+    def _closed(self, state: VectorState, total: VectorSummand) -> VectorState:
+        best = _known(state)[1].best
+        assert best is not None
+        point = self._point(best.phi, total, 0)
+        free = ascent.free_parameters(point.phi, self.blocks)
+        shift = length_in_standard_errors(
+            point.gradient[free], point.information[np.ix_(free, free)], len(self.columns)
+        )
+        return replace(state, question=None, shift=shift)
 
     def _point(self, phi: Floats, total: VectorSummand, k: int) -> Point:
         """The answer at point k, in the inner order; phi: what is held to be its place."""

@@ -209,10 +209,12 @@ def test_a_wrong_number_of_nodes_is_refused_before_any_question(nodes):
 
 
 def test_fixed_nodes_ask_for_a_second_rule_that_measures_the_first_once_steps_are_short():
-    questions = [r.question for r in fit(simulated(8, 10, seed=13), nodes=5).rounds[1:]]
+    *questions, closing = [r.question for r in fit(simulated(8, 10, seed=13), nodes=5).rounds[1:]]
     assert all(isinstance(q, Question) and q.orders[0] == 5 for q in questions)
     assert [len(q.orders) for q in (questions[0], questions[-1])] == [1, 2]
     assert questions[-1].orders[1] > 5
+    assert closing.beta.tobytes() == questions[-1].beta.tobytes()
+    assert len(closing.orders) > 2
 
 
 def test_a_fit_that_runs_out_of_evaluations_says_so():
