@@ -173,3 +173,9 @@ def test_laplace_says_how_far_more_nodes_would_move_the_coefficients(formula: st
     assert moved / 2.5 < float(found[1]) < 2.5 * moved
     assert rough.verdict.code == code
     assert "would move" not in right.verdict.text
+
+
+@pytest.mark.parametrize("bar", ["(1 + k | district)", "(k || district)"])
+def test_a_constant_column_beside_the_intercept_is_refused(bar: str) -> None:
+    with pytest.raises(sw.DataError, match="column 'k' is constant"):
+        sw.fit(f"use ~ age + {bar}", load("contraception").assign(k=2.0), family="binomial")

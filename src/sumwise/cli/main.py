@@ -80,28 +80,15 @@ def main() -> None:
 def fit(
     formula: str,
     data: tuple[str, ...],
-    family: str,
-    weights: str | None,
-    decimal: bool | None,
-    nodes: int | str,
-    missing: str,
     pool: bool,
     threads: int | None,
     json_path: str | None,
+    **model: Any,
 ) -> None:
     """Fit FORMULA to DATA: CSV, Parquet or text files.  Several files are several sites, each named after its
     file.
     """
-    result = sumwise.fit(
-        formula,
-        list(data) if pool else _sites(data),
-        family=family,
-        weights=weights,
-        nodes=nodes,
-        missing=missing,
-        decimal=decimal,
-        threads=threads,
-    )
+    result = sumwise.fit(formula, list(data) if pool else _sites(data), threads=threads, **model)
     show(result, json_path)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from sumwise.errors import UsageError
+from sumwise.fitting.options import FAMILIES, WEIGHTS_AS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,11 +44,26 @@ def nodes(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 
 
 def model_options(command: F) -> F:
-    """--family --weights --decimal --nodes --missing, as fit() knows them."""
+    """What fit() knows of models, under its names: they come as keywords."""
     for option in reversed(
         (
-            click.option("--family", default="gaussian", show_default=True, help="Of the response: or binomial."),
+            click.option(
+                "--family",
+                default="gaussian",
+                show_default=True,
+                help=f"Of the response: {', '.join(FAMILIES)}.",
+            ),
+            click.option("--link", help="Of mean and linear predictor.  [default: the one that R has]"),
+            click.option("--size", type=float, help="Of the negative binomial, where it is not to be estimated."),
             click.option("--weights", help="Weights of the rows: a column, or an expression such as 1/v."),
+            click.option(
+                "--weights-as",
+                type=click.Choice(WEIGHTS_AS),
+                default="precision",
+                show_default=True,
+                help="What weights mean: a row's precision, or how many equal rows it stands for.",
+            ),
+            click.option("--method", help="Of linear mixed models: REML or ML.  [default: REML]"),
             click.option(
                 "--decimal/--no-decimal",
                 default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,11 +57,6 @@ def init(
     sites: tuple[str, ...],
     expires: datetime,
     results_to: tuple[str, ...],
-    family: str,
-    weights: str | None,
-    decimal: bool | None,
-    nodes: int | str,
-    missing: str,
     units: tuple[str, ...],
     limits: tuple[str, ...],
     policies: tuple[str, ...],
@@ -68,19 +64,21 @@ def init(
     secure_sum: bool,
     key: Path,
     output: Path,
+    **model: Any,
 ) -> None:
     """Write a study file for FORMULA from EXAMPLE, a table with the sites' columns and levels; made-up rows will do.
 
     Every site makes its key with `sumwise site init` and sends you the .pub file.
     """
-    decimal = False if decimal is None and family == "gaussian" and secure_sum else decimal
+    if model["decimal"] is None and model["family"] == "gaussian" and secure_sum:
+        model["decimal"] = False
     private = Ed25519PrivateKey.from_private_bytes(read_secret(key) if key.exists() else new_secret(key))
     written = draft(
         formula,
         str(example),
         id=name,
         purpose=purpose,
-        options=Options(family, weights, nodes, missing, decimal),
+        options=Options(**model),
         sites={site: _public(text) for site, text in pairs(sites, "--site").items()},
         coordinator=private.public_key().public_bytes_raw(),
         expires=expires.date(),

@@ -11,12 +11,11 @@ from sumwise.errors import UsageError
 from sumwise.fitting.method import Here, Method, Written
 from sumwise.fitting.options import Options, refuse_method
 from sumwise.fitting.random import boundary_words, effects_of, factors, quadrature_words, verdict
-from sumwise.kernels.vectors import FAMILIES
 from sumwise.loop import Round
 from sumwise.maths import covariance
 from sumwise.models.glmm_vectors import MANY_GROUPS, QUADRATURE_BOUND, VectorEstimate, VectorModel, VectorState
 from sumwise.models.glmm_vectors_messages import VectorMoments
-from sumwise.models.glmm_vectors_site import Site
+from sumwise.models.glmm_vectors_site import FAMILIES, Site
 from sumwise.results.mixed import MixedFit
 from sumwise.results.random import RandomEffects
 from sumwise.results.record import Quadrature, RoundRecord

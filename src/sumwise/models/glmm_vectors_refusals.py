@@ -29,9 +29,12 @@ def refuse_moments(moments: VectorMoments, family: str, group: str, effects: tup
             f"{bar}: each of the {moments.groups} groups of '{group}' has fewer rows than the {len(effects)} effects "
             f"({', '.join(effects)}): they cannot be told apart; take fewer effects, or collect more rows per group"
         )
-    for name, square in zip(effects, moments.effects.round()[1], strict=True):
+    for name, total, square in zip(effects, *moments.effects.round(), strict=True):
         if square == 0:
             raise DataError(f"{bar}: column '{name}' is zero in every row; leave it out of the bar")
+        left = square * moments.rows - total * total  # of its sum of squares, when its mean is taken away
+        if "(Intercept)" in effects and name != "(Intercept)" and left <= 1e-14 * square * moments.rows:
+            raise DataError(f"{bar}: column '{name}' is constant: it says the same as the intercept; leave it out")
     total, trials = moments.totals.round()[:2]
     if trials == 0:
         raise DataError(f"all weights of the {moments.rows} rows are zero: there is nothing to fit")

@@ -34,6 +34,10 @@ LEAST_WORK = 100_000
 """Vectors times nodes that are worth a thread: some milliseconds."""
 
 
+FAMILIES = vectors.FAMILIES
+"""Families and links that there are, the first link of a family its default."""
+
+
 class Rows(Protocol):
     """What a site knows: x, the p columns (n,) of the design matrix, named `columns`; y (n,) response; size (n,) trials
     of a binomial response, else weights; offset (n,) or None; z, the q columns (n,) of the random effects; group (n,)

@@ -47,7 +47,7 @@ def test_honest_studies_pass_the_default_policy_in_every_round(data):
     assert found.refused == {}
     pooled = plan(of)
     block = pooled.block(open_sites({"data": load(name)})["data"])
-    with LocalEngine({"data": pooled.method.site(block)}) as engine:
+    with LocalEngine({"data": pooled.method.site(pooled.options, block)}) as engine:
         _, rounds = fit(pooled.model, engine)
     assert found.state.round == len(rounds)
 
