@@ -43,21 +43,46 @@ INLINE bool add_to_window(int64_t* digits, int64_t low, double x) {
     return true;
 }
 
-/// digits (groups, WINDOW) += a b for each row, by its group.   1: a product reaches below the window, or is too small to
-/// be split in two without rounding.
+struct Whole {               // x = (-1)^sign m 2^(e - 1075)
+    uint64_t m;
+    int e;
+    int64_t sign;            // 0 or -1
+};
+INLINE Whole whole_of(double x) {
+    uint64_t b;
+    memcpy(&b, &x, 8);
+    const int e = (int)(b >> 52 & 0x7ff);
+    const uint64_t m = b & 0xfffffffffffffull;
+    return {e ? m | 1ull << 52 : m, e ? e : 1, -(int64_t)(b >> 63)};
+}
+/// digits += a b, all of its 106 bits; false where it reaches below the window.
+INLINE bool add_product_to_window(int64_t* digits, int64_t low, double x, double y) {
+    const Whole a = whole_of(x), b = whole_of(y);
+    unsigned __int128 m = (unsigned __int128)a.m * b.m;
+    int64_t at = (int64_t)a.e + b.e - 2150 - low;
+    if (__builtin_expect(at < 0, 0)) {
+        if (!m) return true;
+        if (at <= -106 || (m & (((unsigned __int128)1 << -at) - 1))) return false;
+        m >>= -at;
+        at = 0;
+    }
+    const unsigned __int128 lower = (unsigned __int128)(uint64_t)m << (at & 31), upper = (m >> 64) << (at & 31);
+    int64_t* d = digits + (at >> 5);
+    const int64_t sign = a.sign ^ b.sign;
+    d[0] += ((int64_t)(uint32_t)lower ^ sign) - sign;
+    d[1] += ((int64_t)(uint32_t)(lower >> 32) ^ sign) - sign;
+    d[2] += (((int64_t)(uint32_t)(lower >> 64) + (int64_t)(uint32_t)upper) ^ sign) - sign;
+    d[3] += ((int64_t)(uint32_t)(upper >> 32) ^ sign) - sign;
+    d[4] += ((int64_t)(uint32_t)(upper >> 64) ^ sign) - sign;
+    return true;
+}
+
+/// digits (groups, WINDOW) += a b for each row, by its group.   1: a product reaches below the window.
 template <bool PRODUCT>
 inline int64_t add_rows(Strided a, Strided b, const int64_t* code, int64_t rows, int64_t low, int64_t* digits) {
     for (int64_t i = 0; i < rows; ++i) {
         int64_t* d = digits + code[i] * WINDOW;
-        if (!PRODUCT) {
-            if (!add_to_window(d, low, b.at(i))) return 1;
-            continue;
-        }
-        const double x = a.at(i), y = b.at(i), product = x * y, rest = __builtin_fma(x, y, -product);
-        const double size = __builtin_fabs(product);
-        if (size < 0x1p-900 && x != 0 && y != 0) return 1;
-        if (!add_to_window(d, low, product)) return 1;
-        if (rest != 0 && !add_to_window(d, low, rest)) return 1;
+        if (PRODUCT ? !add_product_to_window(d, low, a.at(i), b.at(i)) : !add_to_window(d, low, b.at(i))) return 1;
     }
     return 0;
 }

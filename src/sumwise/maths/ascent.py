@@ -176,11 +176,17 @@ def _stepped(state: State, point: Point) -> State:
 
 
 def _tried(state: State, point: Point) -> State:
+    """The state that tries the step.  A diagonal entry comes near zero by and by, unless zero was tried and is lower:
+    then it is on its way to the other side, where the column has its sign changed.
+    """
+    assert state.tried is not None
     trial, growing = _moved(state, point), _growing(point, state.blocks)
     for column in columns_of(point.phi, state.blocks):
         at = column.start
         least = LARGEST_SHRINK * point.phi[at]
-        if not growing[at] and point.phi[at] > 0 and trial[at] < least and shrinks(point, trial, column, state.blocks):
+        if growing[at] or not np.isinf(state.tried[at]):
+            continue
+        if point.phi[at] > 0 and trial[at] < least and shrinks(point, trial, column, state.blocks):
             trial[at] = least
     return replace(state, kind=Trial.STEP, trial=canonical(trial, state.blocks))
 

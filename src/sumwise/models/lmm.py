@@ -39,6 +39,9 @@ METHODS = ("REML", "ML")
 MOVE_TOLERANCE = 1e-9
 """The fit ends when no covariance parameter could move by more than this many standard errors."""
 
+PATIENCE, ENOUGH = 40, 1e-5
+"""After so many evaluations this is enough: what effects with an origin far away (1e5 standard deviations) leave."""
+
 SLACK = 1e-14
 """Rounding error of the log-likelihood, relative to its size and the number of rows."""
 
@@ -144,8 +147,7 @@ class LinearMixed:
         centre = centre_of(moments.gram, self.intercept)
         check_columns(moments, self, centre)
         turned = turn(moments, self)
-        theta = np.array([1.0 if i == j else 0.0 for i, j in covariance.entries(self.blocks)])
-        state = State(None, moments, turned=turned, ascent=ascent.start(theta, self.blocks))
+        state = State(None, moments, turned=turned, ascent=ascent.start(turned.start, self.blocks))
         return replace(state, question=self._question(state, centre, explained=True))
 
     def _question(self, state: State, centre: Floats, *, explained: bool = False) -> Question:
@@ -185,7 +187,8 @@ class LinearMixed:
         if found is None and climb.best is None:
             refuse_runaway(self)
         size = abs((climb.best or point).value)
-        climb = ascent.advance(climb, point, tolerance=MOVE_TOLERANCE, slack=SLACK * (size + moments.rows))
+        tolerance = MOVE_TOLERANCE if state.evaluations < PATIENCE else ENOUGH
+        climb = ascent.advance(climb, point, tolerance=tolerance, slack=SLACK * (size + moments.rows))
         best = found if climb.best is point else state.best
         state = replace(state, ascent=climb, best=best, evaluations=state.evaluations + 1)
         if climb.outcome is Outcome.DIVERGING:

@@ -21,12 +21,17 @@ from sumwise.models.refusals import refuse_collinear
 Floats = NDArray[np.float64]
 
 
+OBLIQUE = 0.05
+"""Share of an effect's sum of squares that others leave it: below this the origin of the effects means nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """J (m, m): theta = J theta_turned; inverse (m, m)."""
+    """J (m, m): theta = J theta_turned; inverse (m, m); start (m,): theta_turned to start from."""
 
     J: Floats
     inverse: Floats
+    start: Floats
 
     def theta(self, turned: Floats) -> Floats:
         """In the user's effects."""
@@ -46,11 +51,13 @@ class Turned:
 
 
 def turn(moments: Moments, model: Model) -> Turned:
-    """Raises DataError where the effects of a term are collinear."""
+    """The start has effects with the variance of the residuals: independent as they are written, or as they are turned
+    where they are oblique.   Raises DataError where the effects of a term are collinear.
+    """
     blocks = tuple(len(term.effects) for term in model.terms)
     squares = moments.squares.round() / moments.rows
     mixed = iter([] if moments.mixed is None else (moments.mixed.round() / moments.rows).tolist())
-    T, back = np.zeros((len(squares), len(squares))), np.zeros((len(squares), len(squares)))
+    T, back, start = (np.zeros((len(squares), len(squares))) for _ in range(3))
     for (first, last), term in zip(pairwise(np.cumsum([0, *blocks]).tolist()), model.terms, strict=True):
         M = np.diag(squares[first:last])
         for i in range(last - first):
@@ -65,7 +72,10 @@ def turn(moments: Moments, model: Model) -> Turned:
         root = (factor.L / factor.scale[:, None])[::-1, ::-1]  # M = root root', upper triangular
         T[first:last, first:last] = _inverse(root).T
         back[first:last, first:last] = root.T
-    return Turned(covariance.turning(T, blocks), covariance.turning(back, blocks))
+        oblique = first_dependence(M, OBLIQUE) is not None
+        start[first:last, first:last] = np.eye(len(M)) if oblique else root.T / np.sqrt(np.diag(M))
+    theta = np.array([start[place] for place in covariance.entries(blocks)])
+    return Turned(covariance.turning(T, blocks), covariance.turning(back, blocks), theta)
 
 
 def _inverse(U: Floats) -> Floats:

@@ -7,8 +7,11 @@ import pytest
 from mpmath import mp, mpf
 
 from sumwise.errors import DataError, UsageError
+from sumwise.maths import covariance
 from sumwise.maths.ascent import Outcome
 from sumwise.models.lmm import LinearMixed, Term
+from sumwise.models.lmm_messages import MomentsQuestion, Question
+from sumwise.models.lmm_site import Site
 from tests.oracles import lmm as oracle
 from tests.unit.models.lmm_fitting import fit, make_rows, simulated
 
@@ -49,6 +52,41 @@ def test_the_estimate_is_a_maximum_of_the_dense_likelihood(method, weighted):
                 around.append(loglik(theta))
             assert abs((around[0] - around[1]) / (2 * h)) < 1e-6
             assert around[0] + around[1] - 2 * top < 0
+
+
+@pytest.mark.parametrize("seed", [7, 10, *range(40, 52)])
+def test_no_neighbour_of_the_estimate_is_higher(seed):
+    """Up to four effects, of any rank, size and origin, correlated or not; 40 neighbours at distances from 1e-5 to 3.
+
+    In problem 7 a diagonal entry comes near zero on its way to the other side; in 10 the origin is 1e5 sd away.
+    """
+    rng = np.random.default_rng(seed)
+    q = int(rng.integers(1, 5))
+    sizes = rng.integers(1, 12, int(rng.integers(max(q, 3), 40)))
+    label = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(label)
+    scale, origin = 10.0 ** rng.integers(-3, 4), rng.choice([0, 0, 5, 100])
+    X = np.column_stack([np.ones(n), rng.standard_normal((n, max(q - 1, 1))) * scale + origin])
+    Z, size = X[:, :q], np.sqrt((X[:, :q] ** 2).mean(axis=0))
+    L = np.tril(rng.standard_normal((q, q))) * rng.choice([0, 0.1, 1, 10])
+    if rng.random() < 0.4:
+        L[:, int(rng.integers(q)) :] = 0
+    u = rng.standard_normal((len(sizes), q)) @ L.T / size
+    y = (Z * u[label]).sum(axis=1) + rng.standard_normal(n)
+    names = ("(Intercept)", *(f"x{j}" for j in range(1, q)))
+    effects = (names,) if rng.random() < 0.6 else tuple((name,) for name in names)
+    rows = make_rows(X, y, label, Z)
+    fitted = fit(rows, effects)
+    ours, blocks = fitted.estimate, fitted.model.blocks
+    assert ours.outcome is Outcome.CONVERGED
+    model, site = replace(fitted.model, second=False), Site(rows, blocks)
+    state = model.step(model.start(), site.answer(MomentsQuestion()))
+    within = model.step(state, site.answer(state.question)).within
+    unit = np.array([1 / size[i] for i, _ in covariance.entries(blocks)])
+    near = [ours.theta + unit * rng.standard_normal(len(unit)) * 10.0 ** rng.uniform(-5, 0.5) for _ in range(40)]
+    values = site.answer(Question(ours.question.centre, tuple(near), False, False)).values.round()
+    found = [model._profile(state.moments, within, value) for value in values]
+    assert max(profile.loglik for profile in found if profile is not None) <= ours.loglik + 3e-8
 
 
 # ---- precision and invariance
