@@ -16,8 +16,6 @@ from math import fsum, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.maths.cholesky import equilibrate
-
 Floats = NDArray[np.float64]
 
 LEAST_SHARE = 1e-10
@@ -54,12 +52,12 @@ def joint_test(contrasts: Floats, beta: Floats, vcov: Floats, slopes: Floats, pa
 
     The contrasts are turned until they are uncorrelated, each with t and degrees of freedom nu; F is the mean of t^2,
     and the mean of F gives its denominator: 2 E / (E - q) for E = sum nu / (nu - 2) over nu > 2.
+    The denominator depends on the units of the contrasts, if they have different ones, and F does not: give contrasts
+    of comparable size.
     """
-    scale = equilibrate(_between(contrasts, vcov, contrasts))
-    scaled = contrasts * scale[:, None]
-    values, vectors = eigen(_between(scaled, vcov, scaled))
+    values, vectors = eigen(_between(contrasts, vcov, contrasts))
     kept = [k for k in range(len(values)) if values[k] > LEAST_SHARE * max(values)]
-    turned = np.array([[fsum(vectors[:, k] * column) for column in scaled.T] for k in kept])
+    turned = np.array([[fsum(vectors[:, k] * column) for column in contrasts.T] for k in kept])
     t_squared = [fsum(row * beta) ** 2 / values[k] for row, k in zip(turned, kept, strict=True)]
     nu = degrees_of_freedom(turned, vcov, slopes, parameters)
     q = len(kept)
