@@ -20,9 +20,9 @@ from sumwise.kernels.glm import EXPECTED, OBSERVED
 from sumwise.kernels.library import exp, log
 from sumwise.maths import scoring
 from sumwise.maths.cholesky import cholesky, first_dependence
+from sumwise.maths.gamma import log_gamma_gap
 from sumwise.maths.newton import Outcome
 from sumwise.maths.scoring import Point
-from sumwise.maths.special import log_gamma_gap
 from sumwise.models import glm_refusals as refusals
 from sumwise.models.glm_links import CANONICAL, link_of_mean
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand

@@ -16,7 +16,7 @@ from sumwise.kernels import glm
 from sumwise.kernels.library import log
 from sumwise.maths.binomial import log_saturated
 from sumwise.maths.exact import ExactSum
-from sumwise.maths.special import stirling_error
+from sumwise.maths.gamma import stirling_error
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 
 Floats = NDArray[np.float64]

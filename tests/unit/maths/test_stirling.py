@@ -5,7 +5,7 @@ import pytest
 from mpmath import mp, mpf
 
 from sumwise.maths.binomial import log_saturated
-from sumwise.maths.special import log_gamma_gap, stirling_error
+from sumwise.maths.gamma import log_gamma_gap, stirling_error
 
 DRAW = np.random.default_rng(11)
 POSITIVE = [*np.exp(DRAW.uniform(-12, 25, 200)).tolist(), 1.0, 15.999, 16.0, 1e-9, 1e15]
