@@ -85,7 +85,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "simulate"):
+    if name in ("datasets", "inference", "simulate"):
         return import_module(f"sumwise.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'sumwise' has no attribute {name!r}")

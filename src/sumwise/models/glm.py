@@ -200,9 +200,9 @@ class GeneralizedLinearModel:
         """With the question at the trial of the ascent."""
         assert state.moments is not None
         assert state.ascent is not None
-        return replace(state, question=self._question(state.moments, state.ascent.trial, information))
+        return replace(state, question=self.question_at(state.moments, state.ascent.trial, information))
 
-    def _question(self, moments: GlmMoments, phi: Floats, information: int) -> GlmQuestion:
+    def question_at(self, moments: GlmMoments, phi: Floats, information: int) -> GlmQuestion:
         p = len(self.columns)
         aux = self._size_of(phi) if self.family == "negbinomial" else 1.0
         size = self.family == "negbinomial"
@@ -232,7 +232,7 @@ class GeneralizedLinearModel:
         if self.estimates_size:
             start[-1] = phi[-1]
         ascent = scoring.start(np.array([start[self.intercept]]))
-        return replace(state, ascent=ascent, question=self._question(state.moments, start, EXPECTED))
+        return replace(state, ascent=ascent, question=self.question_at(state.moments, start, EXPECTED))
 
     def _null(self, state: State, total: GlmSummand) -> State:
         """One step of the intercept alone; the other coefficients stay zero, and the size what it is."""
@@ -240,7 +240,7 @@ class GeneralizedLinearModel:
         assert state.ascent is not None
         assert isinstance(state.question, GlmQuestion)
         i, p = self.intercept, len(self.columns)
-        whole = self._point(state.question.beta, total, size=False)
+        whole = self.point_of(state.question.beta, total, size=False)
         if state.ascent.best is None:
             self._check_start(total)
         point = Point(state.ascent.trial, whole.value, whole.gradient[[i]], whole.information[i : i + 1, i : i + 1])
@@ -252,7 +252,7 @@ class GeneralizedLinearModel:
         if ascent.outcome is Outcome.RUNNING and state.evaluations < self.max_evaluations:
             phi[i] = ascent.trial[0]
             assert state.moments is not None
-            return replace(state, ascent=ascent, question=self._question(state.moments, phi, EXPECTED))
+            return replace(state, ascent=ascent, question=self.question_at(state.moments, phi, EXPECTED))
         assert ascent.best is not None
         if state.phase == "final null":
             assert state.kept is not None
@@ -269,7 +269,7 @@ class GeneralizedLinearModel:
         assert state.ascent is not None
         assert isinstance(state.question, GlmQuestion)
         before, information = state.ascent, state.question.information
-        point = self._point(state.ascent.trial, total, size=self.estimates_size)
+        point = self.point_of(state.ascent.trial, total, size=self.estimates_size)
         if state.ascent.best is None:
             self._check_start(total)
             self._check_columns(point.information[: len(self.columns), : len(self.columns)])
@@ -308,7 +308,7 @@ class GeneralizedLinearModel:
             return self._finished(state)
         if self._canonical:
             return self._finished(state)
-        question = self._question(state.moments, state.ascent.best.phi, EXPECTED)
+        question = self.question_at(state.moments, state.ascent.best.phi, EXPECTED)
         return replace(state, phase="expected", question=question)
 
     def _finished(self, state: State) -> State:
@@ -326,7 +326,7 @@ class GeneralizedLinearModel:
 
     # -- reading totals --
 
-    def _point(self, phi: Floats, total: GlmSummand, *, size: bool) -> Point:
+    def point_of(self, phi: Floats, total: GlmSummand, *, size: bool) -> Point:
         """phi (p,), or (p + 1,) with the logarithm of the size."""
         p, values = len(self.columns), total.values.round()
         triangle = p * (p + 1) // 2

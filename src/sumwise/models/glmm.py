@@ -149,7 +149,7 @@ class RandomIntercept:
             move=newton.move_in_standard_errors(best),
             error=state.error,
             nodes=state.nodes,
-            question=self._question(moments, best.phi, fine=False),
+            question=self.question_at(moments, best.phi, fine=False),
             shift=state.shift,
         )
 
@@ -178,7 +178,7 @@ class RandomIntercept:
         phi[-1] = _starting_theta(moments)
         if "(Intercept)" in self.columns:
             phi[self.columns.index("(Intercept)")] = log(y / (n - y))
-        return State(self._question(moments, phi, fine=False), False, moments, newton.start(phi))
+        return State(self.question_at(moments, phi, fine=False), False, moments, newton.start(phi))
 
     def _centre(self, moments: Moments) -> Floats:
         """(p,) means of the columns, zero for the intercept; zeros where there is no intercept to take them up."""
@@ -188,7 +188,7 @@ class RandomIntercept:
         centre[self.columns.index("(Intercept)")] = 0.0
         return centre
 
-    def _question(self, moments: Moments, phi: Floats, *, fine: bool) -> Question:
+    def question_at(self, moments: Moments, phi: Floats, *, fine: bool) -> Question:
         """Evaluate at phi = (beta, theta).  fine: with the quadrature in full and its error; coarse is enough, and
         cheaper, while steps are long.
         """
@@ -206,7 +206,7 @@ class RandomIntercept:
     def _evaluated(self, state: State, total: Summand) -> State:
         moments, ascent = _known(state)
         assert isinstance(state.question, Question)
-        point = _point(ascent.trial, total)
+        point = point_of(ascent.trial, total)
         if ascent.best is None:
             self._check_start(point, total)
         error = 0.0 if self.nodes != "auto" else QUADRATURE_BOUND if state.fine else COARSE_BOUND
@@ -230,7 +230,7 @@ class RandomIntercept:
                 return self._close(state)
             ascent = newton.start(point.phi)  # the maximum of a coarser function: go on from there on the fine one
         fine = ascent.best is None or ascent.gain < FINE_BELOW
-        question = self._question(moments, ascent.trial, fine=fine)
+        question = self.question_at(moments, ascent.trial, fine=fine)
         return replace(state, question=question, fine=fine, ascent=ascent)
 
     def _close(self, state: State) -> State:
@@ -238,13 +238,13 @@ class RandomIntercept:
         moments, ascent = _known(state)
         if self.nodes == "auto" or ascent.best is None:
             return replace(state, question=None)
-        finer = replace(self, nodes="auto")._question(moments, ascent.best.phi, fine=False)
+        finer = replace(self, nodes="auto").question_at(moments, ascent.best.phi, fine=False)
         return replace(state, question=finer, closing=True)
 
     def _closed(self, state: State, total: Summand) -> State:
         _, ascent = _known(state)
         assert ascent.best is not None
-        shift = newton.move_in_standard_errors(_point(ascent.best.phi, total), len(self.columns))
+        shift = newton.move_in_standard_errors(point_of(ascent.best.phi, total), len(self.columns))
         return replace(state, question=None, shift=shift)
 
     def _check_start(self, point: Point, total: Summand) -> None:
@@ -290,7 +290,7 @@ def _starting_theta(moments: Moments) -> float:
     return float(np.sqrt(np.pi**2 / 3 * rho / (1 - rho)))
 
 
-def _point(phi: Floats, total: Summand) -> Point:
+def point_of(phi: Floats, total: Summand) -> Point:
     values = total.values.round()
     q = len(phi)
     information = np.zeros((q, q))

@@ -185,7 +185,7 @@ class VectorModel:
             phi = starting_point(total, self.columns, self.effects, self.blocks, self.family, self.link)
             at = ascent.start(phi, self.blocks)
             begun = VectorState(None, moments=total, ascent=at)
-            return replace(begun, question=self._question(begun, at.trial))
+            return replace(begun, question=self.question_at(begun, at.trial))
         assert isinstance(state.question, VectorQuestion)
         if state.closing:
             return self._closed(state, total)
@@ -224,7 +224,7 @@ class VectorModel:
             zero=zero,
             dependent=dependent,
             question=replace(
-                self._question(state, best.phi),
+                self.question_at(state, best.phi),
                 centre=np.append(units.centre[:p], np.zeros(len(self.effects))),
                 points=np.concatenate([phi[:p], outer[p:]])[None],
             ),
@@ -264,7 +264,7 @@ class VectorModel:
 
     # -- questions --
 
-    def _question(self, state: VectorState, phi: Floats, points: Floats | None = None) -> VectorQuestion:
+    def question_at(self, state: VectorState, phi: Floats, points: Floats | None = None) -> VectorQuestion:
         """Evaluate at phi, or at the points (k, P), both in the inner order.  A rough value is enough, and cheaper,
         while steps are long: state.bound.
         """
@@ -293,7 +293,7 @@ class VectorModel:
         assert at.best is not None
         spacing = self._spacing(at)
         assert spacing is not None
-        gradients = np.array([self._point(at.best.phi, total, k).gradient for k in range(len(total.failed))])
+        gradients = np.array([self.point_of(at.best.phi, total, k).gradient for k in range(len(total.failed))])
         return gradient_differences.information(gradients, spacing)
 
     # -- the ascent --
@@ -301,7 +301,7 @@ class VectorModel:
     def _evaluated(self, state: VectorState, total: VectorSummand) -> VectorState:
         moments, at = _known(state)
         assert isinstance(state.question, VectorQuestion)
-        point = self._point(at.trial, total, 0)
+        point = self.point_of(at.trial, total, 0)
         if state.curvature is not None:
             point = replace(point, information=state.curvature)
         if at.best is None:
@@ -337,14 +337,14 @@ class VectorModel:
             return self._ask_differences(state)
         bound = min(max(BOUND_SHARE * at.gain, QUADRATURE_BOUND), COARSE_BOUND, state.bound)
         state = replace(state, bound=bound)
-        return replace(state, question=self._question(state, at.trial))
+        return replace(state, question=self.question_at(state, at.trial))
 
     def _anew(self, state: VectorState) -> VectorState:
         """The ascent begins again at its best point."""
         _, at = _known(state)
         assert at.best is not None
         at = ascent.start(at.best.phi, self.blocks)
-        return replace(state, ascent=at, question=self._question(state, at.trial))
+        return replace(state, ascent=at, question=self.question_at(state, at.trial))
 
     def _cut_short(self, state: VectorState, total: VectorSummand) -> bool:
         """Whether groups took the question's last order while there are larger ones."""
@@ -359,7 +359,7 @@ class VectorModel:
         assert at.best is not None
         spacing, question = self._spacing(at), None
         if spacing is not None:  # else there is no maximum, and nothing to differentiate
-            question = self._question(state, at.best.phi, gradient_differences.places(at.best.phi, spacing))
+            question = self.question_at(state, at.best.phi, gradient_differences.places(at.best.phi, spacing))
         return replace(state, question=question, at_maximum=at_maximum)
 
     def _differenced(self, state: VectorState, total: VectorSummand) -> VectorState:
@@ -370,20 +370,20 @@ class VectorModel:
         """One more question: what as many nodes as the accuracy needs would change."""
         best = _known(state)[1].best
         assert best is not None
-        finer = replace(self, nodes="auto")._question(replace(state, bound=COARSE_BOUND, curvature=None), best.phi)
+        finer = replace(self, nodes="auto").question_at(replace(state, bound=COARSE_BOUND, curvature=None), best.phi)
         return replace(state, question=finer, closing=True)
 
     def _closed(self, state: VectorState, total: VectorSummand) -> VectorState:
         best = _known(state)[1].best
         assert best is not None
-        point = self._point(best.phi, total, 0)
+        point = self.point_of(best.phi, total, 0)
         free = ascent.free_parameters(point.phi, self.blocks)
         shift = length_in_standard_errors(
             point.gradient[free], point.information[np.ix_(free, free)], len(self.columns)
         )
         return replace(state, question=None, shift=shift)
 
-    def _point(self, phi: Floats, total: VectorSummand, k: int) -> Point:
+    def point_of(self, phi: Floats, total: VectorSummand, k: int) -> Point:
         """The answer at point k, in the inner order; phi: what is held to be its place."""
         P = len(phi)
         values = ExactSum(total.values.digits[k]).round()

@@ -221,6 +221,11 @@ class LinearMixed:
 
     def _profile(self, moments: Moments, within: Floats, values: Floats) -> Profile | None:
         """values (D, 1 + P) of one point."""
+        log_det, Q = self.expansions(within, values)
+        return profile(log_det, Q, moments.rows, moments.log_weight, restricted=self.method == "REML")
+
+    def expansions(self, within: Floats, values: Floats) -> tuple[Expansion, Expansion]:
+        """log det V W and Q at a point; values (D, 1 + P): of a summand."""
         c, m = len(within), covariance.size(self.blocks)
         lower = np.tril_indices(c)
         Q = np.zeros((len(values), c, c))
@@ -231,13 +236,8 @@ class LinearMixed:
         order[below] = np.arange(len(below[0]))
         order.T[below] = order[below]
         second = (values[1 + m :, 0][order], Q[1 + m :][order]) if self.second else (None, None)
-        return profile(
-            Expansion(values[0, 0], values[1 : 1 + m, 0], second[0]),
-            Expansion(within + Q[0], Q[1 : 1 + m], second[1]),
-            moments.rows,
-            moments.log_weight,
-            restricted=self.method == "REML",
-        )
+        log_det = Expansion(values[0, 0], values[1 : 1 + m, 0], second[0])
+        return log_det, Expansion(within + Q[0], Q[1 : 1 + m], second[1])
 
     # -- the end --
 

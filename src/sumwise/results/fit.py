@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
-from sumwise.results import marginal, wald
+from sumwise.results import intervals, marginal, simulation, wald
 from sumwise.results.record import RoundRecord, SiteRecord, Verdict
 
 FORMAT = 3
@@ -114,9 +114,45 @@ class Fit(ABC):
 
     # -- after the fit --
 
+    def confint(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        *,
+        data: Any = None,
+        samples: int = 1000,
+        seed: int = 0,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals: columns lower, upper.
+
+        method: "wald", of the coefficients, from their standard errors.
+        "profile", of all parameters (coefficients, "sd_x|g", "cor_x.(Intercept)|g", "sigma", size or shape): the values
+        at which the log-likelihood, highest over the others, lies no more than half the chi-squared quantile below its
+        maximum.  Of a REML fit those of its ML fit, as in lme4; where a dispersion is estimated, the rise of the
+        deviance over it is compared with t^2.
+        "bootstrap", of all parameters: quantiles over refits to `samples` responses drawn from the fit; `seed` decides
+        the draws, whatever the threads.
+        The last two add a column note, which says in words where a limit does not exist or lies at the end of a range,
+        and how many samples could not be fitted.
+        data: the table or the sites that were fitted, since a fit does not keep rows ("profile" of a linear model
+        needs none).   threads, progress: as in fit().
+
+        Raises UsageError for what is no level or method; DataError if this is not the table that was fitted.
+        """
+        return intervals.confint(self, level, method, data, samples, seed, threads, progress)
+
     @abstractmethod
-    def confint(self, level: float = 0.95) -> pd.DataFrame:
-        """Confidence intervals of the coefficients: columns lower, upper."""
+    def wald_intervals(self, level: float) -> pd.DataFrame:
+        """Of the coefficients: columns lower, upper."""
+
+    def simulate(self, data: Any, samples: int = 1, *, seed: int = 0) -> pd.DataFrame:
+        """Responses drawn from the fitted model, for the rows that were fitted: one column a sample.
+
+        Raises DataError if this is not the table that was fitted, UsageError for weights that no draw has.
+        """
+        return simulation.simulate(self, data, samples, seed)
 
     def df_of(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Degrees of freedom of the t test of each contrast (k, p) of the coefficients: (k,), infinite where it is a

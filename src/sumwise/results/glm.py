@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sumwise.kernels.library import log
 from sumwise.maths.student import two_sided
 from sumwise.models.glm_links import DISPERSED
-from sumwise.results import glm_rows, glm_summary
+from sumwise.results import glm_rows, glm_summary, likelihood_ratio
 from sumwise.results.fit import Fit, common_fields
 from sumwise.results.inference import normal_quantile, t_quantile, two_sided_p
 from sumwise.results.record import Verdict
@@ -134,7 +134,7 @@ class GlmFit(Fit):
 
     # -- after the fit --
 
-    def confint(self, level: float = 0.95) -> pd.DataFrame:
+    def wald_intervals(self, level: float) -> pd.DataFrame:
         """Wald intervals of the coefficients, normal or t as `pvalues`: columns lower, upper."""
         quantile = t_quantile(level, self.df_residual) if self.dispersed else normal_quantile(level)
         half = quantile * self.se
@@ -150,12 +150,24 @@ class GlmFit(Fit):
         """
         return glm_rows.predict(self, data, kind, se, level)
 
-    def residuals(self, data: Any, *, kind: str = "deviance") -> pd.Series:
+    def residuals(self, data: Any, *, kind: str = "deviance", seed: int = 0) -> pd.Series:
         """Residuals of the rows that were fitted: `data` is the table or the sites again.
 
-        kind: "deviance", "pearson", "response" or "working", as R's residuals.glm.   nan for rows of weight zero.
+        kind: "deviance", "pearson", "response" or "working", as R's residuals.glm; "quantile": normal if the model is
+        right, for counts with a random part that `seed` sets.   nan for rows of weight zero.
+        Raises DataError if this is not the table that was fitted.
         """
-        return glm_rows.residuals(self, data, kind)
+        return glm_rows.residuals(self, data, kind, seed)
+
+    def anova(self, other: Fit) -> pd.DataFrame:
+        """Test of the smaller of two nested fits to the same rows: parameters, loglik, aic, bic, statistic, df, df2,
+        p_value and null, which says what the statistic was compared with.
+
+        Twice the gain in log-likelihood with chi2; where the dispersion is estimated F, the difference of the
+        deviances per degree of freedom over the dispersion of the larger fit, as R's anova(test="F").
+        Raises UsageError for fits that are not nested, or not of the same rows and response.
+        """
+        return likelihood_ratio.compare(self, other)
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row a term at full precision: term, estimate, std_error, statistic, p_value, lower, upper."""

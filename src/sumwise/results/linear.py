@@ -201,7 +201,7 @@ class LinearFit(Fit):
 
     # -- after the fit --
 
-    def confint(self, level: float = 0.95) -> pd.DataFrame:
+    def wald_intervals(self, level: float) -> pd.DataFrame:
         """Confidence intervals of the coefficients from the t distribution: columns lower, upper."""
         coef, half = self.coef, t_quantile(level, self.df_resid) * self.se
         return pd.DataFrame({"lower": coef - half, "upper": coef + half})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sumwise.errors import UsageError
 from sumwise.maths import satterthwaite
 from sumwise.maths.satterthwaite import degrees_of_freedom
-from sumwise.results import likelihood_ratio, mixed_rows, mixed_summary
+from sumwise.results import likelihood_ratio, mixed_rows, mixed_summary, simulation, variance_explained
 from sumwise.results.fit import Fit, common_fields
 from sumwise.results.random import Component, RandomEffects
 from sumwise.results.record import Quadrature, Verdict
@@ -205,8 +205,8 @@ class MixedFit(Fit):
     def residuals(self, data: Any, *, kind: str = "pearson", seed: int = 0) -> pd.Series:
         """Residuals of the rows that were fitted, which the fit does not keep: `data` is the table or the sites again.
 
-        kind: "response" (per trial), "pearson", "deviance", or "quantile": normal if the model is right, for counts
-        with a random part that `seed` sets.  Fitted values have the conditional modes of the groups.
+        kind: "response" (per trial), "pearson", "deviance", "working", or "quantile": normal if the model is
+        right, for counts with a random part that `seed` sets.  Fitted values have the conditional modes of the groups.
         Raises DataError if this is not the table that was fitted.
         """
         return mixed_rows.residuals(self, data, kind, seed)
@@ -217,14 +217,47 @@ class MixedFit(Fit):
         random: "new" draws new effects of the groups, "conditional" keeps their conditional modes.
         Raises DataError if this is not the table that was fitted.
         """
-        return mixed_rows.simulate(self, data, samples, seed, random=random)
+        return simulation.simulate(self, data, samples, seed, random)
 
-    def confint(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
-        """Confidence intervals of the fixed effects: columns lower, upper.  method: "wald"."""
-        if method != "wald":
-            raise UsageError(f"method={method!r}: the interval available is 'wald'")
+    def wald_intervals(self, level: float) -> pd.DataFrame:
+        """Of the fixed effects, with the degrees of freedom of `df_of`: columns lower, upper."""
         half = np.array([quantile(level, df) for df in self.df_of(np.eye(len(self.terms)))]) * self.se.to_numpy()
         return pd.DataFrame({"lower": self.beta - half, "upper": self.beta + half}, index=list(self.terms))
+
+    def icc(
+        self,
+        data: Any,
+        *,
+        level: float = 0.95,
+        samples: int = 0,
+        seed: int = 0,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Intraclass correlation: the share of the groups in the variance, rows adjusted (of what the fixed effects
+        leave) and unadjusted (of all); column estimate.   `data` is the table or the sites that were fitted.
+
+        samples: of a parametric bootstrap, which adds lower, upper and note; the other arguments as in confint.
+        Raises DataError if this is not the table that was fitted.
+        """
+        how: dict[str, Any] = {"level": level, "samples": samples, "seed": seed}
+        return variance_explained.icc(self, data, **how, threads=threads, progress=progress)
+
+    def r2(
+        self,
+        data: Any,
+        *,
+        level: float = 0.95,
+        samples: int = 0,
+        seed: int = 0,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Nakagawa's R2: rows marginal (the share of the fixed effects in the variance) and conditional (of fixed
+        effects and groups together).   Arguments and columns as in `icc`.
+        """
+        how: dict[str, Any] = {"level": level, "samples": samples, "seed": seed}
+        return variance_explained.r2(self, data, **how, threads=threads, progress=progress)
 
     def df_of(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Degrees of freedom of the t test of each contrast (k, p): (k,), Satterthwaite's for a gaussian response, else

@@ -1,4 +1,4 @@
-"""What the fit of a mixed model says about rows: predictions for new ones; residuals and simulations of the fitted."""
+"""What the fit of a mixed model says about rows: predictions for new ones, residuals of the fitted."""
 
 from __future__ import annotations
 
@@ -9,25 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sumwise.data import Contract, DesignBlock, build, open_sites, parse, rows
+from sumwise.data import Contract, DesignBlock, Rows, open_sites, parse, rows
 from sumwise.data.design import RandomTerm
 from sumwise.errors import DataError, UsageError
 from sumwise.results.inference import normal_quantile
 from sumwise.results.random import RandomEffects
-from sumwise.results.responses import LINKS, Response, averaged
+from sumwise.results.responses import averaged, check_kind, mean, response_of, with_interval
+from sumwise.results.rows import fitted
 
 if TYPE_CHECKING:
     from sumwise.results.mixed import MixedFit
 
 Floats = NDArray[np.float64]
-
-KINDS = ("response", "pearson", "deviance", "quantile")
-
-
-def response_of(fit: MixedFit) -> Response:
-    """The distribution of the response, given the effects."""
-    return Response(fit.family, 1.0 if fit.scale is None else fit.scale)
-
 
 # -- predictions --
 
@@ -52,26 +45,17 @@ def predict(
     eta = _fixed_part(fit, new.x, new.offset, len(new.kept))
     index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(eta))
     if random == "average":
-        spread = sum((_variance(fit, each, new.random) for each in fit.random), np.zeros(len(eta)))
-        return pd.Series(averaged(fit.link, eta, spread), index=index, name="response")
+        return pd.Series(averaged(fit.link, eta, spread(fit, new)), index=index, name="response")
     if random:
         for each in fit.random:
             eta += of_groups(each, new.random, new_groups)
-    mean = eta if kind == "link" else LINKS[fit.link].mean(eta)
     if not se:
-        return pd.Series(mean, index=index, name=kind)
+        return pd.Series(eta if kind == "link" else mean(fit.link, eta), index=index, name=kind)
     square = _quadratic(new.x, fit.vcov.to_numpy(), len(eta))
     if random:
         for each in fit.random:
             square += _conditional(fit, each, new.random)
-    error = np.sqrt(square)
-    half = normal_quantile(level) * error
-    low, high = eta - half, eta + half
-    if kind == "response":
-        link = LINKS[fit.link]
-        ends = np.sort([link.mean(low), link.mean(high)], axis=0)
-        low, high, error = *ends, np.abs(link.slope(eta)) * error
-    return pd.DataFrame({"estimate": mean, "std_error": error, "lower": low, "upper": high}, index=index)
+    return with_interval(fit.link, eta, square, normal_quantile(level), kind, index)
 
 
 def _fixed_part(fit: MixedFit, x: Sequence[Floats], offset: Floats | None, n: int) -> Floats:
@@ -130,6 +114,11 @@ def _variance(fit: MixedFit, effects: RandomEffects, terms: Sequence[RandomTerm]
     return _quadratic(z, covariance(fit, effects), len(term.group))
 
 
+def spread(fit: MixedFit, block: Rows | DesignBlock) -> Floats:
+    """(n,) variance over the groups of what all effects add to the rows."""
+    return sum((_variance(fit, each, block.random) for each in fit.random), np.zeros(len(block.kept)))
+
+
 def _conditional(fit: MixedFit, effects: RandomEffects, terms: Sequence[RandomTerm]) -> Floats:
     """(n,) variance of z'b given the data; of a new group, over the groups."""
     z, term = _columns(effects, terms)
@@ -142,38 +131,27 @@ def _conditional(fit: MixedFit, effects: RandomEffects, terms: Sequence[RandomTe
 # -- the rows that were fitted --
 
 
-def fitted_blocks(fit: MixedFit, data: Any) -> tuple[list[DesignBlock], pd.Index]:
-    """The rows by site, and their labels.  Raises DataError if `data` has other rows or groups than were fitted."""
-    formula, contract = parse(fit.formula), Contract.from_dict(fit.contract)
-    missing = "drop" if any(site.dropped for site in fit.site_records) else "error"
-    blocks = {
-        name: build(formula, contract, source, missing=missing, family=fit.family)
-        for name, source in open_sites(data).items()
-    }
-    n = sum(len(block.y) for block in blocks.values())
-    if n != fit.nobs:
-        raise DataError(f"this is not the table that was fitted: it has {n} rows, not {fit.nobs}")
+def fitted_blocks(fit: MixedFit, data: Any) -> tuple[dict[str, DesignBlock], pd.Index]:
+    """As rows.fitted.  Raises DataError if `data` has other rows or groups than were fitted."""
+    blocks, index = fitted(fit, data)
     for effects in fit.random:
         known = set(effects.levels)
         groups = (g for b in blocks.values() for t in b.random if t.factor == effects.group for g in t.groups)
         strange = next((label for label in groups if label not in known), None)
         if strange is not None:
             raise DataError(f"this is not the table that was fitted: the group {strange!r} of '{effects.group}' is new")
-    if len(blocks) == 1:
-        (block,) = blocks.values()
-        return [block], data.index[block.kept] if isinstance(data, pd.DataFrame) else pd.Index(block.kept)
-    labels = [(name, row) for name, block in blocks.items() for row in block.kept.tolist()]
-    return list(blocks.values()), pd.MultiIndex.from_tuples(labels, names=["site", "row"])
+    return blocks, index
 
 
-def _predictor(fit: MixedFit, block: DesignBlock, *, random: bool) -> Floats:
+def predictor(fit: MixedFit, block: DesignBlock, *, random: bool) -> Floats:
+    """(n,) the linear predictor.  random: with the modes of the groups."""
     eta = _fixed_part(fit, block.x, block.offset, len(block.y))
     for effects in fit.random if random else ():
         eta += of_groups(effects, block.random, "error")
     return eta
 
 
-def _size(fit: MixedFit, block: DesignBlock) -> Floats:
+def size(fit: MixedFit, block: DesignBlock) -> Floats:
     """Trials, or prior weights."""
     if fit.family == "binomial":
         return block.size
@@ -182,53 +160,11 @@ def _size(fit: MixedFit, block: DesignBlock) -> Floats:
 
 def residuals(fit: MixedFit, data: Any, kind: str, seed: int) -> pd.Series:
     """See MixedFit.residuals."""
-    if kind not in KINDS:
-        raise UsageError(f"kind={kind!r}: {', '.join(map(repr, KINDS))}")
+    check_kind(kind)
     response, generator = response_of(fit), np.random.default_rng(seed)
     blocks, index = fitted_blocks(fit, data)
     found = []
-    for block in blocks:
-        mu, n = LINKS[fit.link].mean(_predictor(fit, block, random=True)), _size(fit, block)
-        mean, trials = (n * mu, n) if fit.family == "binomial" else (mu, np.ones(len(mu)))
-        match kind:
-            case "response":
-                values = (block.y - mean) / trials
-            case "pearson":
-                values = (block.y - mean) / np.sqrt(response.variance(mu, n))
-            case "deviance":
-                values = np.sign(block.y - mean) * np.sqrt(response.deviance(block.y, mu, n))
-            case _:
-                values = response.quantile_residuals(block.y, mu, n, generator)
-        found.append(values)
+    for block in blocks.values():
+        eta = predictor(fit, block, random=True)
+        found.append(response.residuals(kind, fit.link, eta, block.y, size(fit, block), generator))
     return pd.Series(np.concatenate(found), index=index, name=kind)
-
-
-def simulate(fit: MixedFit, data: Any, samples: int, seed: int, *, random: str) -> pd.DataFrame:
-    """See MixedFit.simulate."""
-    if random not in ("new", "conditional"):
-        raise UsageError(f"random={random!r}: 'new' draws effects of the groups, 'conditional' keeps their modes")
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 1:
-        raise UsageError(f"samples={samples!r}: a whole number from 1")
-    response, generator = response_of(fit), np.random.default_rng(seed)
-    blocks, index = fitted_blocks(fit, data)
-    fixed = [_predictor(fit, block, random=random == "conditional") for block in blocks]
-    found = np.empty((len(index), samples))
-    for k in range(samples):
-        effects = [_drawn(fit, each, generator) for each in fit.random] if random == "new" else []
-        drawn = []
-        for block, eta in zip(blocks, fixed, strict=True):
-            total = eta + sum((of_groups(each, block.random, "error") for each in effects), np.zeros(len(eta)))
-            drawn.append(response.sample(generator, LINKS[fit.link].mean(total), _size(fit, block)))
-        found[:, k] = np.concatenate(drawn)
-    return pd.DataFrame(found, index=index, columns=[f"sim_{k + 1}" for k in range(samples)])
-
-
-def _drawn(fit: MixedFit, effects: RandomEffects, generator: np.random.Generator) -> RandomEffects:
-    """Effects of the same groups, drawn from their distribution."""
-    L = (fit.sigma if fit.family == "gaussian" else 1.0) * effects.factor()
-    u = generator.normal(size=(len(effects.levels), len(L)))
-    mode = np.zeros_like(u)
-    for k in range(len(L)):
-        mode += np.multiply.outer(u[:, k], L[:, k])
-    arrays = effects.theta, effects.groups, effects.levels, mode, np.zeros_like(effects.covariance)
-    return RandomEffects(effects.group, effects.columns, effects.blocks, *arrays)

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
+
+from sumwise.errors import DataError, UsageError
+from sumwise.kernels.glm import fitted_rows
+
+if TYPE_CHECKING:
+    from sumwise.results.fit import Fit
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +54,42 @@ LINKS = {
     "inverse": Link(lambda eta: 1 / eta, lambda eta: -1 / (eta * eta)),
     "1/mu^2": Link(lambda eta: 1 / np.sqrt(eta), lambda eta: -0.5 * eta**-1.5),
 }
+
+
+POSITIVE = ("inverse", "1/mu^2")
+"""Links that have a mean only where the linear predictor is above zero."""
+
+RESIDUALS = ("response", "pearson", "deviance", "working", "quantile")
+
+
+def mean(link: str, eta: Floats) -> Floats:
+    """Means (n,).  Raises DataError for linear predictors that have none."""
+    if link in POSITIVE and (eta <= 0).any():
+        raise DataError(
+            f"the linear predictor of {int((eta <= 0).sum())} of {len(eta)} rows is not above zero: the link "
+            f'{link!r} has no mean there; leave these rows out, or fit with link="log"'
+        )
+    return LINKS[link].mean(eta)
+
+
+def with_interval(
+    link: str, eta: Floats, variance: Floats, quantile: float, kind: str, index: pd.Index
+) -> pd.DataFrame:
+    """estimate, std_error, lower, upper of linear predictors eta (n,) with this variance, or, for kind "response", of
+    their means: by the delta method, the interval worked out on the scale of the link.  An end beyond the predictors
+    that have a mean is infinite.
+    """
+    error = np.sqrt(np.maximum(variance, 0.0))
+    half = quantile * error
+    estimate, low, high = eta, eta - half, eta + half
+    if kind == "response":
+        estimate, error = mean(link, eta), np.abs(LINKS[link].slope(eta)) * error
+        ends = []
+        for end in (low, high):
+            inside = (end > 0) | (link not in POSITIVE)
+            ends.append(np.where(inside, LINKS[link].mean(np.where(inside, end, 1.0)), np.inf))
+        low, high = np.sort(ends, axis=0)
+    return pd.DataFrame({"estimate": estimate, "std_error": error, "lower": low, "upper": high}, index=index)
 
 
 def averaged(link: str, eta: Floats, variance: Floats) -> Floats:
@@ -92,24 +135,11 @@ class Response:
             case _:
                 return mu**3 / (self.scale * n)
 
-    def deviance(self, y: Floats, mu: Floats, n: Floats) -> Floats:
+    def deviance(self, link: str, eta: Floats, y: Floats, n: Floats) -> Floats:
         """Unit deviances (n,), weights in them; y: successes if binomial."""
-        log = special.xlogy
-        match self.family:
-            case "gaussian":
-                return n * (y - mu) ** 2
-            case "binomial":
-                found = 2 * (log(y, y / n) - log(y, mu) + log(n - y, (n - y) / n) - log(n - y, 1 - mu))
-            case "poisson":
-                found = 2 * n * (log(y, y / mu) - (y - mu))
-            case "negbinomial":
-                k = self.scale
-                found = 2 * n * (log(y, y / mu) - (y + k) * np.log((y + k) / (mu + k)))
-            case "gamma":
-                found = 2 * n * ((y - mu) / mu - np.log(y / mu))
-            case _:
-                found = n * (y - mu) ** 2 / (y * mu * mu)
-        return np.asarray(np.maximum(found, 0.0))
+        if self.family == "gaussian":
+            return np.asarray(n * (y - eta) ** 2)
+        return np.maximum(fitted_rows(self.family, link, eta, y, n, self.scale)["deviance"], 0.0)
 
     def cdf(self, y: Floats, mu: Floats, n: Floats) -> Floats:
         """P(Y <= y)."""
@@ -140,7 +170,13 @@ class Response:
         return self.family in ("binomial", "poisson", "negbinomial")
 
     def sample(self, generator: np.random.Generator, mu: Floats, n: Floats) -> Floats:
-        """A response for each row."""
+        """A response for each row.   Raises UsageError for weights of counts, which no distribution belongs to."""
+        if self.family in ("poisson", "negbinomial") and (n != 1).any():
+            raise UsageError(
+                "counts with weights other than 1 have no distribution to draw from: leave the weights out"
+            )
+        if self.family == "binomial" and (n != np.rint(n)).any():
+            raise UsageError("weights times trials are not whole numbers: there are no such trials to draw from")
         found: Any
         match self.family:
             case "gaussian":
@@ -167,3 +203,42 @@ class Response:
         least = np.finfo(np.float64).tiny
         found: Floats = special.ndtri(np.clip(u, least, 1 - np.finfo(np.float64).eps / 2))
         return found
+
+    def residuals(
+        self, kind: str, link: str, eta: Floats, y: Floats, n: Floats, generator: np.random.Generator
+    ) -> Floats:
+        """RESIDUALS (n,) at linear predictors eta, response and working ones of one trial; nan where n is zero.
+
+        y: successes if binomial; generator: of the random part of quantile residuals.
+        """
+        live = n > 0
+        n, y = np.where(live, n, 1.0), np.where(live, y, 1.0)
+        mu, trials = mean(link, eta), (n if self.family == "binomial" else np.ones(len(n)))
+        match kind:
+            case "response":
+                found = y / trials - mu
+            case "working":
+                found = (y / trials - mu) / LINKS[link].slope(eta)
+            case "pearson":
+                found = (y - trials * mu) / np.sqrt(self.variance(mu, n))
+            case "deviance":
+                found = np.sign(y / trials - mu) * np.sqrt(self.deviance(link, eta, y, n))
+            case _:
+                found = self.quantile_residuals(y, mu, n, generator)
+        return np.where(live, found, np.nan)
+
+
+def check_kind(kind: str) -> None:
+    """Raises UsageError for residuals that there are not."""
+    if kind not in RESIDUALS:
+        raise UsageError(f"kind={kind!r}: one of {', '.join(map(repr, RESIDUALS))}")
+
+
+def response_of(fit: Fit) -> Response:
+    """The distribution of the response, given the linear predictor."""
+    scale: float | None = getattr(fit, "scale", None)
+    if fit.model == "linear":
+        scale = fit.sigma
+    elif fit.model == "glm":
+        scale = getattr(fit, "size", None) if fit.family == "negbinomial" else 1 / fit.sigma**2
+    return Response(fit.family, 1.0 if scale is None else scale)
