@@ -38,6 +38,10 @@ class DataError(SumwiseError, ValueError):
     """
 
 
+class SeparationError(DataError):
+    """Columns predict the responses perfectly, so that the maximum lies at infinity: no coefficient is finite."""
+
+
 class SiteError(SumwiseError, RuntimeError):
     """A site did not do its part: it is empty, lacks a column, answered late or not at all.  The site is
     named.

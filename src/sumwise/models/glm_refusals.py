@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from sumwise.errors import DataError
+from sumwise.errors import DataError, SeparationError
 from sumwise.maths import scoring
 from sumwise.models.glm_messages import GlmMoments
 
@@ -46,7 +46,7 @@ def refuse_start(failed: int, link: str) -> NoReturn:
 
 
 def refuse_endless(ascent: scoring.State, columns: tuple[str, ...], family: str) -> NoReturn:
-    """Raises DataError: the maximum lies at infinity, in the direction of the last steps."""
+    """Raises SeparationError: the maximum lies at infinity, in the direction of the last steps."""
     assert ascent.step is not None
     assert ascent.metric is not None
     size = np.abs(ascent.step[: len(columns)]) * ascent.metric[: len(columns)]
@@ -60,7 +60,7 @@ def refuse_endless(ascent: scoring.State, columns: tuple[str, ...], family: str)
     else:
         what = f"where {'column' if one else 'columns'} {text} {'differs' if one else 'differ'} from the rest, every "
         what += "count is 0"
-    raise DataError(
+    raise SeparationError(
         f"{what}: the maximum lies at infinity, so there is no finite coefficient (after {ascent.accepted} steps the "
         f"log-likelihood gains only {ascent.gain:.1g} more, while the coefficients keep growing); leave the column "
         f"out, merge factor levels, or collect rows that overlap"

@@ -255,6 +255,9 @@ class Fit(ABC):
             what = f"the field {error} is missing" if isinstance(error, KeyError) else f"{error}"
             raise UsageError(f"this is not a whole fit written by to_json: {what}") from error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fit.from_json, (self.to_json(),)
+
     def _values(self) -> dict[str, Any]:
         """The fields in JSON's types."""
         return asdict(self)

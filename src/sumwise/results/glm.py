@@ -160,7 +160,7 @@ class GlmFit(Fit):
         return glm_rows.residuals(self, data, kind, seed)
 
     def anova(self, other: Fit) -> pd.DataFrame:
-        """Test of the smaller of two nested fits to the same rows: parameters, loglik, aic, bic, statistic, df, df2,
+        """Test of the smaller of two nested fits to the same rows: parameters, loglik, aic, bic, statistic, df,
         p_value and null, which says what the statistic was compared with.
 
         Twice the gain in log-likelihood with chi2; where the dispersion is estimated F, the difference of the

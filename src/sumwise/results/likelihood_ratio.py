@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from scipy.special import chdtrc
+from scipy.special import chdtrc, fdtrc
 
 from sumwise.errors import UsageError
 from sumwise.results.random import RandomEffects
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def compare(one: Fit, two: Fit) -> pd.DataFrame:
     """One row a fit, the smaller first: parameters, loglik, aic, bic, statistic, df, p_value, null.
 
-    Twice the gain in log-likelihood is compared with chi2(df) where the fits differ in coefficients alone.  A variance
+    Twice the gain in log-likelihood is compared with chi2(df) where the fits differ in coefficients alone; where the
+    dispersion of a generalized linear model is estimated, the fall of the deviance per df over the dispersion of the
+    larger fit with F(df, its residual degrees of freedom), as R's anova(test="F").  A variance
     that is zero in the smaller model lies on the boundary of the larger: with one more effect of a factor that has q
     correlated effects already, the statistic follows a mixture in equal parts of chi2(q) and chi2(q + 1) [Self & Liang
     1987, case 6; Stram & Lee 1994].  `null` says what it was compared with.
@@ -41,7 +43,10 @@ def compare(one: Fit, two: Fit) -> pd.DataFrame:
             f"{large.formula!r} with {large.df}; write the larger formula as the smaller one and more terms"
         )
     statistic = max(2 * (large.loglik - small.loglik), 0.0)
-    p, null = _p_value(statistic, len(more), extra)
+    if getattr(large, "dispersed", False):
+        statistic, p, null = _f_test(small, large, df)
+    else:
+        p, null = _p_value(statistic, len(more), extra)
     rows = [{"parameters": fit.df, "loglik": fit.loglik, "aic": fit.aic, "bic": fit.bic} for fit in (small, large)]
     rows[1] |= {"statistic": statistic, "df": df, "p_value": p}
     table = pd.DataFrame(rows, index=[small.formula, large.formula])
@@ -58,6 +63,10 @@ def _check_alike(small: Fit, large: Fit) -> None:
         ours, theirs = getattr(small, name), getattr(large, name)
         if ours != theirs:
             raise UsageError(f"the fits differ in {name}: {ours} and {theirs}; likelihoods of different data or kinds")
+    for name in ("weights", "weights_as", "size"):
+        ours, theirs = _given(small, name), _given(large, name)
+        if ours != theirs:
+            raise UsageError(f"the fits differ in {name}: {ours!r} and {theirs!r}; likelihoods of different kinds")
     if small.formula.partition("~")[0].strip() != large.formula.partition("~")[0].strip():
         raise UsageError("the fits have different responses, so that their likelihoods cannot be compared")
     if _method(small) != _method(large):
@@ -68,6 +77,15 @@ def _check_alike(small: Fit, large: Fit) -> None:
             f"the fits are not nested by name: {', '.join(map(repr, lacking[:5]))} of {small.formula!r} is no column "
             f"of {large.formula!r}; write the larger formula as the smaller one and more terms"
         )
+
+
+def _given(fit: Fit, name: str) -> Any:
+    """Of what fit() was told."""
+    if name == "weights":
+        return fit.contract.get("weights")
+    if name == "size":
+        return fit.size if getattr(fit, "size", None) and fit.size_se is None else None  # type: ignore[attr-defined]
+    return getattr(fit, name, "precision")
 
 
 Block = tuple[str, tuple[str, ...]]
@@ -123,6 +141,15 @@ def _p_value(statistic: float, coefficients: int, extra: list[tuple[int, int]]) 
     low, high = coefficients + extra[0][0], coefficients + extra[0][0] + 1
     p = (_upper(low, statistic) + _upper(high, statistic)) / 2
     return p, f"chi2({low}) and chi2({high}) in equal parts: a variance is zero in the smaller model"
+
+
+def _f_test(small: Fit, large: Fit, df: int) -> tuple[float, float, str]:
+    """(F, p, null), by the deviances at the dispersion of the larger fit [Venables & Ripley 2002, 7.5]."""
+    left: int = large.df_residual  # type: ignore[attr-defined]
+    if left <= 0:
+        raise UsageError(f"{large.formula!r} has no residual degrees of freedom: its dispersion is not known")
+    F = max((small.deviance - large.deviance) / df / large.sigma**2, 0.0)
+    return F, float(fdtrc(df, left, F)), f"F({df}, {left}): the dispersion is estimated"
 
 
 def _upper(df: int, statistic: float) -> float:

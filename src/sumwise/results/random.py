@@ -84,9 +84,10 @@ class RandomEffects:
         for row, column in self.places():
             if row > column:
                 both = variance[row] * variance[column]
-                corr = sum(a * b for a, b in zip(L[row].tolist(), L[column].tolist(), strict=True)) / np.sqrt(both)
+                inner = sum(a * b for a, b in zip(L[row].tolist(), L[column].tolist(), strict=True))
+                corr = inner / float(np.sqrt(both)) if both else nan
                 pair = self.columns[column], self.columns[row]
-                rows.append(Component(self.group, *pair, nan, nan, float(corr) if both else nan))
+                rows.append(Component(self.group, *pair, nan, nan, corr))
         return rows
 
     def values(self) -> dict[str, Any]:
