@@ -54,9 +54,6 @@ MOVE_TOLERANCE = 1e-8
 RULES_AT_ONCE = 7
 """Orders in one question, unless groups need more."""
 
-LARGEST_LOG_AUX = 25.0
-"""Logarithm of the size or shape at which a fit gives up: nothing then tells it from infinity."""
-
 DIFFERENCES_BELOW = 0.3
 """Move in standard errors below which, with fixed nodes, differences take the place of Louis' information."""
 
@@ -311,8 +308,8 @@ class VectorModel:
         slack = 1e-13 * abs(point.value) + error
         at = ascent.advance(at, point, tolerance=MOVE_TOLERANCE, slack=slack)
         refusals.refuse_flat(moments, at, state.evaluations, self.group, self.bar)
-        if self._aux and at.trial[len(self.columns)] > LARGEST_LOG_AUX:
-            refusals.refuse_aux(at, self.family)
+        if self._aux:
+            at = refusals.bounded_aux(at, len(self.columns), self.family)
         if at.outcome is Outcome.DIVERGING:
             refusals.refuse_divergence(at, self.columns, self.group, self.family)
         orders = state.question.orders

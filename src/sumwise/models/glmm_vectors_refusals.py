@@ -16,6 +16,9 @@ from sumwise.models.refusals import refuse_collinear, refuse_separation
 LEAST_PIVOT = 1e-12
 """A column is collinear when the columns before it explain all but this share of its sum of squares."""
 
+LARGEST_LOG_AUX = 25.0
+"""Logarithm of the size or shape at which a fit gives up: nothing then tells it from infinity."""
+
 
 def refuse_moments(moments: VectorMoments, family: str, group: str, effects: tuple[str, ...], bar: str) -> None:
     """Raises DataError where counts and sums alone say that there is no maximum."""
@@ -91,6 +94,21 @@ def refuse_aux(at: ascent.State, family: str) -> NoReturn:
         else "the responses do not vary about their means: the shape of the gamma grows without bound; check them"
     )
     raise DataError(f"{what} (after {at.accepted} steps)")
+
+
+def bounded_aux(at: ascent.State, place: int, family: str) -> ascent.State:
+    """The ascent with its next trial at a size or shape, phi[place] on the log scale, that can be told from infinity.
+
+    A first step may lead anywhere, where the information is nearly singular: beyond LARGEST_LOG_AUX it counts as
+    failed.  Raises DataError once the best point itself has come near.
+    """
+    while at.outcome is Outcome.RUNNING and at.trial[place] > LARGEST_LOG_AUX:
+        assert at.best is not None
+        if at.best.phi[place] > LARGEST_LOG_AUX / 2:
+            refuse_aux(at, family)
+        n = len(at.trial)
+        at = ascent.advance(at, Point(at.trial, -np.inf, np.zeros(n), np.eye(n)), tolerance=0.0, slack=0.0)
+    return at
 
 
 def refuse_divergence(at: ascent.State, columns: tuple[str, ...], group: str, family: str) -> NoReturn:
