@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sumwise.data import Formula
+from sumwise.fitting.generalized_mixed import GENERALIZED_MIXED
 from sumwise.fitting.glm import GLM
 from sumwise.fitting.linear import LINEAR
 from sumwise.fitting.linear_mixed import LINEAR_MIXED
 from sumwise.fitting.method import Method
 from sumwise.fitting.mixed import MIXED
-from sumwise.fitting.vector_mixed import VECTORS
 
 
 def choose(formula: Formula, family: str, link: str | None = None) -> Method:
@@ -23,7 +23,7 @@ def choose(formula: Formula, family: str, link: str | None = None) -> Method:
         case _, False:
             return GLM
         case _:
-            return VECTORS
+            return GENERALIZED_MIXED
 
 
 def _is_random_intercept(formula: Formula) -> bool:

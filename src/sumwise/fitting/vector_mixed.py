@@ -26,7 +26,8 @@ def link_of(options: Options) -> str:
     return options.link or next(link for family, link in FAMILIES if family == options.family)
 
 
-def _check(formula: Formula, options: Options) -> None:
+def check(_formula: Formula, options: Options) -> None:
+    """Raises UsageError where the options do not suit a model of any family with random effects."""
     refuse_method(options)
     links = [link for family, link in FAMILIES if family == options.family]
     if not links or link_of(options) not in links:
@@ -43,11 +44,6 @@ def _check(formula: Formula, options: Options) -> None:
         raise UsageError(
             f"weights={options.weights!r} is not available with a binomial response and random effects; successes out "
             f"of trials are written cbind(successes, failures)"
-        )
-    if len(found := factors(formula)) > 1:
-        raise UsageError(
-            f"{formula.text!r} has {len(found)} grouping factors ({', '.join(found)}); with family={options.family!r} "
-            f"this version fits one"
         )
 
 
@@ -143,4 +139,4 @@ def _result(written: Written, model: VectorModel, state: VectorState, here: Here
     )
 
 
-VECTORS = Method(_check, _model, _site, _record, _result, in_studies=False)
+VECTORS = Method(check, _model, _site, _record, _result, in_studies=False)

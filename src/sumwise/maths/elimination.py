@@ -120,17 +120,28 @@ class Elimination:
         return not positive or not all(bool(np.all(np.isfinite(x))) for x in numbers)
 
 
-def eliminate(
-    values: PartProducts,
-    Lambda: Sequence[Floats],
-    spaces: schur.Spaces,
-    threads: Executor | None = None,
-    workers: int = 1,
-) -> Elimination:
-    """Factors K and inverts it where Z'WZ is not zero.  Lambda: per factor (q, q).  Threads change no bit."""
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """K without its blocks.  L (blocks, q, q): their factors; pivots: the squares on its diagonal; of_cell: L at the
+    cells of the eliminated factor and each other; C, G: L^-1 times right-hand sides, and times what meets scalars; K:
+    where scalars meet; solved: what is left.
+    """
+
+    L: Floats
+    pivots: Floats
+    of_cell: dict[int, Floats]
+    C: Floats
+    G: Floats
+    K: Floats
+    solved: schur.Solved
+
+
+def _begin(
+    values: PartProducts, Lambda: Sequence[Floats], spaces: schur.Spaces, threads: Executor | None, workers: int
+) -> _Begun:
     part, e, pattern = values.part, values.part.eliminated, values.part.pattern
-    q, B = pattern.effects, values.rhs
-    rhs = [product(transposed(block[None]), b) for block, b in zip(Lambda, B, strict=True)]
+    q = pattern.effects
+    rhs = [product(transposed(block[None]), b) for block, b in zip(Lambda, values.rhs, strict=True)]
     L, pivots = cholesky(product(transposed(Lambda[e][None]), product(values.own[e], Lambda[e][None])) + np.eye(q))
     C = forward(L, rhs[e])
     G = np.empty_like(values.entries)
@@ -142,6 +153,40 @@ def eliminate(
             G[part.entries[g][:, b]] = P[:, :, b]
     K = values.meeting(Lambda, 1.0)
     solved = schur.solve(pattern, G, K, C, values.at_scalars(rhs), spaces, threads, workers)
+    return _Begun(L, pivots, of_cell, C, G, K, solved)
+
+
+def _back(values: PartProducts, begun: _Begun, c: Floats, u: Floats) -> Floats:
+    """Effects of the blocks, from those of the scalars."""
+    left, pattern = c.copy(), values.part.pattern
+    schur.subtract_by_row(pattern.start, pattern.column, begun.G, u, left)
+    return backward(begun.L, left)
+
+
+def solution(
+    values: PartProducts,
+    Lambda: Sequence[Floats],
+    spaces: schur.Spaces,
+    threads: Executor | None = None,
+    workers: int = 1,
+) -> Effects:
+    """K^-1 Lambda'Z'W[X y] alone.  Lambda: per factor (q, q).  Threads change no bit."""
+    begun = _begin(values, Lambda, spaces, threads, workers)
+    assert begun.solved.u is not None
+    return values.by_factor(_back(values, begun, begun.C, begun.solved.u), begun.solved.u)
+
+
+def eliminate(
+    values: PartProducts,
+    Lambda: Sequence[Floats],
+    spaces: schur.Spaces,
+    threads: Executor | None = None,
+    workers: int = 1,
+) -> Elimination:
+    """Factors K and inverts it where Z'WZ is not zero.  Lambda: per factor (q, q).  Threads change no bit."""
+    part, e, pattern = values.part, values.part.eliminated, values.part.pattern
+    begun = _begin(values, Lambda, spaces, threads, workers)
+    L, C, G, solved = begun.L, begun.C, begun.G, begun.solved
     assert solved.u is not None
     assert solved.H is not None
     assert solved.M is not None
@@ -153,27 +198,22 @@ def eliminate(
             schur.subtract_by_scalar(pattern, G, c, y)
             u = schur.apply(pattern, y, spaces, threads, workers)
         else:
-            again = schur.solve(pattern, G, K, c, y, spaces, threads, workers).u
+            again = schur.solve(pattern, G, begun.K, c, y, spaces, threads, workers).u
             assert again is not None
             u = again
-        return values.by_factor(back(c, u), u)
+        return values.by_factor(_back(values, begun, c, u), u)
 
-    def back(c: Floats, u: Floats) -> Floats:
-        left = c.copy()
-        schur.subtract_by_row(pattern.start, pattern.column, G, u, left)
-        return backward(L, left)
-
-    U = values.by_factor(back(C, solved.u), solved.u)
-    R = values.subtract(B, [product(block[None], u) for block, u in zip(Lambda, U, strict=True)])
+    U = values.by_factor(_back(values, begun, C, solved.u), solved.u)
+    R = values.subtract(values.rhs, [product(block[None], u) for block, u in zip(Lambda, U, strict=True)])
     own: Effects = [np.empty(0)] * len(values.factors)
     pairs = {}
     for g in part.rest:
         own[g] = solved.M[part.diagonal[g]]
         above = np.triu_indices(own[g].shape[1], 1)
         own[g][:, above[1], above[0]] = own[g][:, above[0], above[1]]
-        inverse = -backward(of_cell[g], transposed(solved.H[part.entries[g]]))  # (cells, q_e, q_g)
+        inverse = -backward(begun.of_cell[g], transposed(solved.H[part.entries[g]]))  # (cells, q_e, q_g)
         pairs[min(e, g), max(e, g)] = inverse if e < g else transposed(inverse)
     pairs |= {pair: solved.M[at] for pair, at in part.others.items()}
-    half = backward(L, np.eye(q) + schur.products_by_block(pattern, solved.H, G))
+    half = backward(L, np.eye(pattern.effects) + schur.products_by_block(pattern, solved.H, G))
     own[e] = backward(L, np.ascontiguousarray(transposed(half)))
-    return Elimination((pivots, solved.pivot), (C.reshape(-1, C.shape[2]), solved.y), U, R, own, pairs, solve)
+    return Elimination((begun.pivots, solved.pivot), (C.reshape(-1, C.shape[2]), solved.y), U, R, own, pairs, solve)

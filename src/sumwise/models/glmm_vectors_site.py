@@ -79,7 +79,7 @@ class Site:
     ) -> VectorMoments | VectorSummand:
         """The summand that the question asks for, computed by up to `workers` threads; their number changes no bit."""
         if isinstance(question, VectorMomentsQuestion):
-            return self._moments()
+            return self.moments()
         data = self._pack(question.centre, map if threads is None else threads.map)
         each, pieces = self._shares(question, data, threads, workers)
         edges = _edges(data, pieces)
@@ -93,7 +93,7 @@ class Site:
         totals = [reduce(_plus, done[k * count : (k + 1) * count]) for k in range(len(queries))]
         return VectorSummand(
             ExactSum(np.stack([total.digits for total in totals])),
-            self._constants([query.aux for query in queries]),
+            self.constants([query.aux for query in queries]),
             tuple(tuple(total.used.tolist()) for total in totals),
             tuple(total.failed for total in totals),
         )
@@ -154,7 +154,8 @@ class Site:
 
     # -- sums over rows --
 
-    def _moments(self) -> VectorMoments:
+    def moments(self) -> VectorMoments:
+        """The answer of round 1."""
         rows, groups = self.rows, len(self.rows.groups)
         counts = np.bincount(rows.group, minlength=groups)
         binomial = self.family[0] == "binomial"
@@ -198,7 +199,7 @@ class Site:
             return -log(rows.y)
         return -rows.size * log_gamma(rows.y + 1)
 
-    def _constants(self, sizes: Sequence[float]) -> ExactSum:
+    def constants(self, sizes: Sequence[float]) -> ExactSum:
         """Sums over rows (k, 3) of the part of the log-likelihood that depends on aux and y alone, and of its first two
         derivatives in log aux.
         """

@@ -56,8 +56,8 @@ class CrossedMixed(LinearMixed):
     def step(self, state: State, total: Moments | Summand) -> State:
         """The state after a total.  Raises DataError where the rows cannot identify the model."""
         if isinstance(total, CrossedMoments):
-            _refuse_repeated(self.terms)
-            _refuse_same_groups(self.terms, total)
+            refuse_repeated(self.terms)
+            refuse_same_groups(self.terms, total.groups, total.meeting)
             return self._nearer(LinearMixed.step(self, state, total), total)
         return LinearMixed.step(self, state, total)
 
@@ -101,7 +101,8 @@ def factors_of(groups: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(groups))
 
 
-def _refuse_repeated(terms: tuple[Term, ...]) -> None:
+def refuse_repeated(terms: tuple[Term, ...]) -> None:
+    """Raises DataError where an effect varies twice by the same factor."""
     for one, other in combinations(terms, 2):
         twice = [effect for effect in one.effects if effect in other.effects]
         if one.group == other.group and twice:
@@ -111,9 +112,10 @@ def _refuse_repeated(terms: tuple[Term, ...]) -> None:
             )
 
 
-def _refuse_same_groups(terms: tuple[Term, ...], moments: CrossedMoments) -> None:
-    levels = dict(zip((term.group for term in terms), moments.groups, strict=True))
-    for (one, other), meeting in zip(_pairs(terms), moments.meeting, strict=True):
+def refuse_same_groups(terms: tuple[Term, ...], groups: tuple[int, ...], meetings: tuple[int, ...]) -> None:
+    """Raises DataError where two factors are one.  groups: levels of each term's factor; meetings: the moments'."""
+    levels = dict(zip((term.group for term in terms), groups, strict=True))
+    for (one, other), meeting in zip(_pairs(terms), meetings, strict=True):
         if meeting == levels[one] == levels[other] and meeting > 1:
             raise DataError(
                 f"the grouping factors '{one}' and '{other}' are the same grouping under two names: each of the "

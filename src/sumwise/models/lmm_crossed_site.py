@@ -13,40 +13,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.errors import DataError
 from sumwise.kernels import grouped
 from sumwise.kernels.library import log
-from sumwise.maths import covariance
 from sumwise.maths.columns import Column, cross_products
 from sumwise.maths.crossed import Crossed, products
-from sumwise.maths.crossing import Crossing, Factor, cross
-from sumwise.maths.effects import Place
+from sumwise.maths.crossing import Crossing
 from sumwise.maths.exact import ExactSum
-from sumwise.models.lmm_crossed import CrossedMoments, factors_of
+from sumwise.models.crossed_terms import RandomTerm, Terms
+from sumwise.models.lmm_crossed import CrossedMoments
 from sumwise.models.lmm_messages import MomentsQuestion, Question, Summand
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-LARGEST_DENSE = 20_000
-"""Effects that may remain in one component when its largest factor is eliminated: 6.4 GB, and minutes a step."""
-
-
-class RandomTerm(Protocol):
-    """One term in brackets.  z: the q columns (n,) of its effects, named `columns`; group (n,) numbers into `groups`,
-    the sorted levels of the grouping factor `factor`.
-    """
-
-    @property
-    def z(self) -> Sequence[Floats]: ...
-    @property
-    def group(self) -> Ints: ...
-    @property
-    def groups(self) -> Sequence[object]: ...
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-    @property
-    def factor(self) -> str: ...
 
 
 class Rows(Protocol):
@@ -80,8 +58,7 @@ class CrossedSite:
     def __init__(self, rows: Rows, *, exact: bool = False) -> None:
         self.rows = rows
         self.exact = exact
-        self._names = factors_of(tuple(term.factor for term in rows.random))
-        self._terms = [[t for t, term in enumerate(rows.random) if term.factor == name] for name in self._names]
+        self._terms = Terms(rows.random)
         self._kept = None if rows.weights is None or (rows.weights > 0).all() else np.flatnonzero(rows.weights > 0)
         self._crossing: Crossing | None = None
         self._crossed: tuple[bytes, Crossed] | None = None
@@ -100,7 +77,12 @@ class CrossedSite:
         crossed = self._at_centre(question.centre, threads, workers)
         found = [
             crossed.sums(
-                self._factors(theta), self._places(), threads, workers, second=question.second, exact=self.exact
+                self._terms.factors(theta),
+                self._terms.places(),
+                threads,
+                workers,
+                second=question.second,
+                exact=self.exact,
             )
             for theta in question.points
         ]
@@ -119,37 +101,8 @@ class CrossedSite:
         question: at the estimate; beta (p,): on the centred columns.
         """
         crossed = self._at_centre(question.centre, threads, workers)
-        by_factor = crossed.modes(self._factors(question.points[0]), beta, threads, workers)
-        mode: list[Floats] = [np.empty(0)] * len(self.blocks)
-        spread: list[Floats] = [np.empty(0)] * len(self.blocks)
-        for terms, found, covariances in zip(self._terms, *by_factor, strict=True):
-            first = 0
-            for t in terms:
-                some = slice(first, first + self.blocks[t])
-                mode[t], spread[t] = found[:, some].copy(), covariances[:, some, some].copy()
-                first = some.stop
-        return mode, spread
-
-    # -- theta: the terms' triangles in the order of the formula --
-
-    def _factors(self, theta: Floats) -> list[Floats]:
-        """Per factor: block diagonal in its terms."""
-        cuts = np.cumsum([q * (q + 1) // 2 for q in self.blocks])[:-1]
-        parts = np.split(theta, cuts)
-        return [
-            covariance.factor(np.concatenate([parts[t] for t in terms]), [self.blocks[t] for t in terms])
-            for terms in self._terms
-        ]
-
-    def _places(self) -> list[Place]:
-        """Factor, row and column in its Lambda of each theta."""
-        places: list[list[Place]] = [[] for _ in self.blocks]
-        for f, terms in enumerate(self._terms):
-            at = 0
-            for t in terms:
-                places[t] = [(f, at + row, at + column) for row, column in covariance.entries((self.blocks[t],))]
-                at += self.blocks[t]
-        return [place for term in places for place in term]
+        mode, spread = crossed.modes(self._terms.factors(question.points[0]), beta, threads, workers)
+        return self._terms.by_term(mode), self._terms.by_term(spread)
 
     # -- the rows --
 
@@ -171,7 +124,7 @@ class CrossedSite:
         crossing = self._cross()
         counts = {
             name: np.bincount(factor.code, minlength=factor.levels)
-            for name, factor in zip(self._names, crossing.factors, strict=True)
+            for name, factor in zip(self._terms.names, crossing.factors, strict=True)
         }
         w = None if rows.weights is None else self._some(rows.weights)
         squares = [self._product(term, z, z, w) for term in rows.random for z in term.z]
@@ -220,21 +173,7 @@ class CrossedSite:
 
     def _cross(self) -> Crossing:
         if self._crossing is None:
-            rows = self.rows
-            factors = []
-            for name, terms in zip(self._names, self._terms, strict=True):
-                term = rows.random[terms[0]]
-                factors.append(Factor(name, self._code(term), len(term.groups), tuple(self.blocks[t] for t in terms)))
-            self._crossing = cross(factors)
-            for part in self._crossing.parts:
-                most = int(np.diff(part.pattern.component).max(initial=0))
-                if most > LARGEST_DENSE:
-                    named = " and ".join(f"'{self._names[f]}'" for f in part.rest)
-                    raise DataError(
-                        f"{most} effects of {named} are crossed with '{self._names[part.eliminated]}': their dense "
-                        f"system takes {16e-9 * most**2:.1f} GB, and more than {LARGEST_DENSE} effects are not tried; "
-                        f"leave out a term, or merge levels"
-                    )
+            self._crossing = self._terms.cross(self._code)
         return self._crossing
 
     def _at_centre(self, centre: Floats, threads: Executor | None, workers: int) -> Crossed:
@@ -246,7 +185,7 @@ class CrossedSite:
                 self._some(column) if c == 0 else self._some(column) - c
                 for column, c in zip((*rows.x, response), centre.tolist(), strict=True)
             ]
-            z = [[self._some(column) for t in terms for column in rows.random[t].z] for terms in self._terms]
+            z = [[self._some(column) for t in terms for column in rows.random[t].z] for terms in self._terms.of_factor]
             weights = None if rows.weights is None else self._some(rows.weights)
             values = products(self._cross(), z, columns, weights, each)
             self._crossed = (key, Crossed(self._cross(), values))
