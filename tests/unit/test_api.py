@@ -231,7 +231,7 @@ REFUSED = [
     ("weights with a bar", sw.UsageError, ["weights='z'", "cbind"], PLAIN, DATA, {"weights": "z"}),
     ("decimals with a bar", sw.UsageError, ["decimal=True"], PLAIN, DATA, {"decimal": True}),
     ("decimals of a wrong type", sw.UsageError, ["decimal='yes'"], PLAIN, DATA, {"decimal": "yes"}),
-    ("two factors", sw.UsageError, ["2 grouping factors", "binomial"], "y ~ x + (1 | g) + (1 | f)", DATA, {}),
+    ("two factors", sw.UsageError, ["nodes=5", "several"], "y ~ x + (1 | g) + (1 | f)", DATA, {"nodes": 5}),
     ("transform that learns", sw.UsageError, ["poly()", "one site"], "y ~ poly(x, 2) + (1 | g)", DATA, {}),
     ("no nodes", sw.UsageError, ["nodes=0"], PLAIN, DATA, {"nodes": 0}),
     ("nodes of a wrong type", sw.UsageError, ["nodes=2.5"], PLAIN, DATA, {"nodes": 2.5}),

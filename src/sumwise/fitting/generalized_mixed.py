@@ -9,16 +9,15 @@ from sumwise.fitting.crossed_mixed import CROSSED
 from sumwise.fitting.method import Here, Method, Written
 from sumwise.fitting.options import Options
 from sumwise.fitting.vector_mixed import VECTORS
-from sumwise.kernels.vectors import MOST_EFFECTS
 from sumwise.loop import Round
-from sumwise.models.glmm_crossed import CrossedModel, CrossedState
+from sumwise.models.glmm_crossed import CrossedModel, CrossedState, needs_laplace
 from sumwise.results.fit import Fit
 from sumwise.results.record import RoundRecord
 
 
 def _by_effects(groups: set[str], effects: int) -> Method:
     """How many effects a factor has is known with the data only: of a categorical variable, one a level."""
-    return VECTORS if len(groups) == 1 and effects <= MOST_EFFECTS else CROSSED
+    return CROSSED if needs_laplace(groups, effects) else VECTORS
 
 
 def _model(formula: Formula, options: Options, contract: Contract) -> Any:

@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 
 from sumwise.kernels import schur
 from sumwise.kernels.glm import fitted_rows
-from sumwise.kernels.library import log
 from sumwise.kernels.vectors import WITH_AUX
 from sumwise.maths.effects import Effects, rotated
 from sumwise.maths.effects import Place as Entry
+from sumwise.maths.elementary import exp, log, log1p
 from sumwise.maths.elimination import Elimination, PartProducts, eliminate
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.laplace_modes import NEGLIGIBLE, Modes, Place, Search, lifted, mapping
@@ -191,10 +191,14 @@ class Laplace:
         return out
 
     def _of_aux(self, at: Place, modes: Modes, h: Floats, along: Floats) -> ExactSum:
-        rows = self.search.rows
+        rows, aux = self.search.rows, at.aux
         eta = self.search.fixed(at) + self.search.spread(lifted(at.Lambda, modes.u))
-        row = fitted_rows(*rows.family, eta, rows.y, rows.size, at.aux)
-        return ExactSum.of(row["d1"]) + ExactSum.of(-0.5 * row["dw"] * h) + ExactSum.of(row["cross"] * along)
+        row = fitted_rows(*rows.family, eta, rows.y, rows.size, aux)
+        slope = modes.terms[0]  # the gamma's l is proportional to its shape
+        if rows.family[0] == "negbinomial":
+            mu = exp(eta)
+            slope = rows.size * (aux * ((mu - rows.y) / (mu + aux) - log1p(mu / aux)))
+        return ExactSum.of(slope) + ExactSum.of(-0.5 * row["dw"] * h) + ExactSum.of(row["cross"] * along)
 
     def _metric(self, columns: Sequence[Floats], found: Sequence[Elimination]) -> ExactSum:
         total = [ExactSum.of(wx * x) for i, wx in enumerate(columns) for x in self.search.rows.x[: i + 1]]

@@ -21,15 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.errors import UsageError
+from sumwise.kernels.vectors import MOST_EFFECTS
 from sumwise.maths import ascent, covariance, gradient_differences
 from sumwise.maths.ascent import Outcome, Point
 from sumwise.maths.boundary import columns_of
 from sumwise.maths.cholesky import cholesky
 from sumwise.models import glmm_crossed_refusals as refusals
 from sumwise.models.glmm_crossed_messages import CrossedMoments, CrossedQuestion, CrossedSummand
-from sumwise.models.glmm_vectors import LARGEST_LOG_AUX, MOVE_TOLERANCE, VectorModel, VectorState
+from sumwise.models.glmm_vectors import MOVE_TOLERANCE, VectorModel, VectorState
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorSummand
-from sumwise.models.glmm_vectors_refusals import refuse_aux
+from sumwise.models.glmm_vectors_refusals import bounded_aux
 from sumwise.models.glmm_vectors_units import starting_point
 from sumwise.models.lmm_checks import Term
 
@@ -49,6 +50,11 @@ THETA_WIDTH = 2.0**-12
 
 NEAR = 0.3
 """Move in standard errors below which points nearby are asked for in beta as well, once."""
+
+
+def needs_laplace(groups: set[str], effects: int) -> bool:
+    """Whether there are too many grouping factors, or effects a group, for quadrature."""
+    return len(groups) > 1 or effects > MOST_EFFECTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +140,7 @@ class CrossedModel(VectorModel):
 
     # -- questions --
 
-    def _question(self, state: VectorState, phi: Floats, points: Floats | None = None) -> CrossedQuestion:
+    def question_at(self, state: VectorState, phi: Floats, points: Floats | None = None) -> CrossedQuestion:
         """Evaluate at phi, and at the points (k, P), both in the inner order."""
         assert state.moments is not None
         places = phi[None] if points is None else np.concatenate([phi[None], points])
@@ -147,7 +153,7 @@ class CrossedModel(VectorModel):
         assert state.ascent is not None
         phi = state.ascent.trial
         points = phi + np.diag(steps)[steps != 0]
-        return replace(state, question=self._question(state, phi, points), steps=steps)
+        return replace(state, question=self.question_at(state, phi, points), steps=steps)
 
     def _sizes(self, phi: Floats) -> Floats:
         """(P,) of the parameters beyond beta: theta's start, by the row it stands in; one for log aux."""
@@ -161,16 +167,15 @@ class CrossedModel(VectorModel):
 
     def _stepped(self, state: CrossedState, total: CrossedSummand) -> CrossedState:
         assert state.ascent is not None
-        assert isinstance(state.moments, CrossedMoments)
-        at, moments = state.ascent, state.moments
+        at = state.ascent
         point, state = self._measured(state, total)
         if at.best is None:
             refusals.refuse_start(point, total, self.columns, self.terms)
-        at = ascent.advance(at, point, tolerance=MOVE_TOLERANCE, slack=1e-12 * (1 + abs(point.value)))
-        refusals.refuse_flat(moments, at, state.evaluations, self.terms, self.blocks)
+        best = point if at.best is None else at.best
+        at = ascent.advance(at, point, tolerance=MOVE_TOLERANCE, slack=1e-12 * (1 + abs(best.value)))
         p = len(self.columns)
-        if self._aux and at.trial[p] > LARGEST_LOG_AUX:
-            refuse_aux(at, self.family)
+        if self._aux:
+            at = bounded_aux(at, p, self.family)
         if at.outcome is Outcome.DIVERGING:
             refusals.refuse_divergence(at, self.columns, self.terms, self.family, self.blocks)
         state = replace(state, ascent=at, evaluations=state.evaluations + 1)
@@ -235,7 +240,7 @@ class CrossedModel(VectorModel):
             largest = float(np.max(np.abs(best.phi[column])))
             steps[column] = np.minimum(steps[column], THETA_WIDTH * largest) if largest > 0 else steps[column]
         both = np.concatenate([best.phi + np.diag(steps), best.phi - np.diag(steps)])
-        question = replace(self._question(state, best.phi, both), metric=False)
+        question = replace(self.question_at(state, best.phi, both), metric=False)
         return replace(state, question=question, steps=steps, at_maximum=True)
 
     def _curved(self, state: CrossedState, total: CrossedSummand) -> CrossedState:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sumwise.errors import DataError
 from sumwise.maths import ascent, covariance
-from sumwise.maths.ascent import Outcome, Point
+from sumwise.maths.ascent import Point
 from sumwise.maths.cholesky import first_dependence
 from sumwise.maths.exact import ExactSum
 from sumwise.models import glmm_vectors_refusals as of_one
@@ -39,6 +39,11 @@ def refuse_moments(moments: CrossedMoments, family: str, terms: tuple[Term, ...]
             moments.totals,
         )
         of_one.refuse_moments(one, family, name, effects, _text(own))
+        if single == groups:
+            raise DataError(
+                f"each of the {groups} groups of '{name}' has a single trial, which says nothing of the variance "
+                f"between them; leave out {_text(own)}"
+            )
     levels = {name: counts[0] for name, counts in zip(factors, moments.by_factor, strict=True)}
     refuse_same_groups(terms, tuple(levels[term.group] for term in terms), moments.meeting)
 
@@ -55,24 +60,6 @@ def refuse_start(point: Point, total: CrossedSummand, columns: tuple[str, ...], 
     found = first_dependence(point.information[:p, :p], LEAST_PIVOT)
     if found is not None:
         refuse_collinear(found, columns)
-
-
-def refuse_flat(
-    moments: CrossedMoments, at: ascent.State, evaluations: int, terms: tuple[Term, ...], blocks: tuple[int, ...]
-) -> None:
-    """Raises DataError where each group of a factor has one trial and nothing tells the variance between them."""
-    factors = tuple(dict.fromkeys(term.group for term in terms))
-    theta = at.trial[len(at.trial) - covariance.size(blocks) :]
-    for name, (groups, _, _, single) in zip(factors, moments.by_factor, strict=True):
-        own = [t for t, term in enumerate(terms) if term.group == name]
-        if single == groups:
-            largest = max(float(np.max(np.abs(_own_theta(theta, blocks, t)))) for t in own)
-            if largest > 10 or evaluations > 30 or at.outcome is Outcome.DIVERGING:
-                raise DataError(
-                    f"each group of '{name}' has a single trial, and the log-likelihood is flat, or rises for ever as "
-                    f"the variance between groups grows: the rows cannot tell it; leave out "
-                    f"{_text([terms[t] for t in own])}"
-                )
 
 
 def refuse_divergence(

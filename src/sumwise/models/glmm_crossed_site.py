@@ -75,10 +75,10 @@ class CrossedSite:
         found += each(near, places[1:])
         values = ExactSum(np.stack([one.values.digits for one in found]))
         if self.family[0] in WITH_AUX:
-            sizes = [place.aux for place in places]
-            level = self._by_row.constants(sizes).digits[:, :1]
-            extra = np.concatenate([level, np.zeros_like(values.digits[:, 1:])], axis=1)
-            values += ExactSum(extra)
+            known = self._by_row.constants([place.aux for place in places]).digits
+            constants = np.zeros_like(values.digits)
+            constants[:, [0, -1]] = known[:, :2]  # of the value, and of its derivative in log aux
+            values += ExactSum(constants)
         return CrossedSummand(values, found[0].metric, tuple(one.failed for one in found))
 
     def modes(

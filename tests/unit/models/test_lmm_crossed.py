@@ -110,7 +110,7 @@ def test_more_effects_than_rows_are_refused() -> None:
 
 
 def test_a_dense_system_that_is_too_large_is_refused_by_name_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sumwise.models.lmm_crossed_site.LARGEST_DENSE", 5)
+    monkeypatch.setattr("sumwise.models.crossed_terms.LARGEST_DENSE", 5)
     assert "7 effects of 'b' are crossed with 'a'" in refused(simulated())
 
 
