@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sumwise.inference.bootstrap import bootstrap
-from sumwise.inference.profile import profile
+from sumwise.inference.profiling import profile
+from sumwise.inference.resampling import bootstrap
 
 __all__ = ["bootstrap", "profile"]

@@ -78,10 +78,13 @@ def highest(evaluate: Callable[[Floats], Point], held: Slice, v: float, z: Float
 
     def within(free: Floats) -> Point:
         nonlocal last
-        found = held.point(v, free, evaluate(held.phi(v, free)))
-        inner = Point(free, found.value, found.gradient[1:], found.information[1:, 1:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = held.point(v, free, evaluate(held.phi(v, free)))
+        value = found.value
+        if not (np.isfinite(found.gradient).all() and np.isfinite(found.information).all()):
+            value = -np.inf  # beyond the range of numbers: no place to go to
         last = found
-        return inner
+        return Point(free, value, found.gradient[1:], found.information[1:, 1:])
 
     state, full = ascent.start(z, held.blocks), None
     for _ in range(MOST_EVALUATIONS):

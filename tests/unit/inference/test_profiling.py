@@ -294,3 +294,17 @@ def test_progress_shows_each_parameter(capsys: pytest.CaptureFixture[str]) -> No
     data = simulated()
     sw.fit("b ~ x", data, family="binomial").confint(method="profile", data=data, progress=True)
     assert capsys.readouterr().err.splitlines()[1].startswith("profile of x: ")
+
+
+def test_an_origin_far_away_changes_the_intercept_alone() -> None:
+    """Columns are centred on the way; the interval of the intercept then is nearly that of minus 1e6 slopes."""
+    data = simulated()
+    away = data.assign(z=data.z + 1e6)
+    one, two = (
+        sw.fit("y ~ x + z + (1 + x | g)", table, method="ML").confint(method="profile", data=table)
+        for table in (data, away)
+    )
+    ends = ["lower", "upper"]
+    np.testing.assert_allclose(two[ends][1:], one[ends][1:], rtol=1e-6)
+    slopes = one.loc["z", ["upper", "lower"]].to_numpy(dtype=float)
+    np.testing.assert_allclose(two.loc["(Intercept)", ends].to_numpy(dtype=float), -1e6 * slopes, rtol=1e-3, atol=10)
