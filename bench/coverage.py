@@ -2,8 +2,7 @@
 
 Each model is simulated N times and fitted with default settings; the intervals are `fit.confint()`: Wald's, with
 Satterthwaite's t for linear mixed models, t for a gamma response, else normal.  With 2,000 samples the share found is
-within 1 point of the true one.  `--write` keeps the table in COVERAGE.md, from where `bench.validation` puts it into
-the docs.
+within 1 point of the true one.  `--write` puts the table at the end of docs/validation.md.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ import pandas as pd
 
 LOWEST, HIGHEST = 0.93, 0.97
 """What an interval of 95 % must cover."""
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "validation.md"
+TITLE = "## Coverage"
 
 BETA = {"(Intercept)": 0.4, "x": 0.6, "t": -0.5}
 """The truth: x varies within groups, t between them."""
@@ -105,11 +107,19 @@ def study(model: Model, samples: int, each: Callable[..., object]) -> list[str]:
     return [model.name, rows, *(f"{100 * share:.1f} %" for share in shares), said, "met" if met else "missed"]
 
 
+def write_part(document: Path, coverage: str, rest: str) -> None:
+    """Replace what stands in the document from TITLE on, or what stands before it; "" keeps what is there."""
+    there = document.read_text(encoding="utf-8") if document.exists() else ""
+    before, title, after = there.partition(TITLE)
+    before, after = rest or before, coverage or title + after
+    document.write_text(before.rstrip() + "\n" + (f"\n{after}" if after else ""), encoding="utf-8")
+
+
 @click.command()
 @click.option("--samples", default=2000, show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--only", default="", help="Models whose name holds this text.")
-@click.option("--write", is_flag=True, help="Write COVERAGE.md beside this file.")
+@click.option("--write", is_flag=True, help="Put the table into docs/validation.md.")
 def main(samples: int, processes: int, only: str, write: bool) -> None:
     """Print the table."""
     with ProcessPoolExecutor(processes) as pool:
@@ -120,10 +130,10 @@ def main(samples: int, processes: int, only: str, write: bool) -> None:
         f"Share of {samples} simulated sets (`python -m bench.coverage`) in which the 95 % interval of a coefficient "
         f"holds the truth; `t` varies between groups only."
     )
-    text = "\n\n".join(["## Coverage", intro, "\n".join(lines)])
+    text = "\n\n".join([TITLE, intro, "\n".join(lines)])
     click.echo(text)
     if write:
-        Path(__file__).with_name("COVERAGE.md").write_text(text + "\n", encoding="utf-8")
+        write_part(DOCUMENT, text + "\n", "")
 
 
 if __name__ == "__main__":
