@@ -13,7 +13,7 @@ from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
 from sumwise.models.glmm_messages import Moments, MomentsQuestion
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import masked, payloads
+from sumwise.protocol import masked, payloads, sums
 from sumwise.protocol.masking import Label, bits_for, unmask_total
 from tests.unit.protocol.keys import STUDY, keys, mask_all
 
@@ -103,7 +103,7 @@ def test_a_masked_regression_has_the_value_of_the_plain_total(parts):
     assert (found.gram.rows, found.ignored, found.log_weights) == (plain.gram.rows, plain.ignored, plain.log_weights)
     assert payloads.decode(payloads.encode(found)) == found
     for one in (found.gram.low, found.gram.decimals):
-        assert all(low >= payloads.LOWEST for low in one)
+        assert all(low >= sums.LOWEST for low in one)
 
 
 counts = st.integers(0, 2**40)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from sumwise.errors import ProtocolError
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
+from sumwise.models import lmm_messages as lmm
+from sumwise.models.glm_links import LINKS
+from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.protocol import ledger, messages, payloads
 from sumwise.protocol.codec import HASH_BYTES, NO_HASH, Reader, Writer
 from sumwise.protocol.masking import MaskedSummand
 from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Ask, Finish, Hello, Reason, Refuse, SiteReady, Total
-from sumwise.protocol.payloads import exact_sum, integers
+from sumwise.protocol.sums import exact_sum, integers
 
 STUDY = hashlib.sha256(b"study").digest()
 SITES = ("Nord", "Süd", "東")
@@ -79,7 +82,67 @@ summands = st.one_of(
     st.builds(Summand, sums(st.integers(0, 6)), st.lists(counts, max_size=4).map(tuple), counts),
     masked_summands(),
 )
-any_payload = st.one_of(summands, questions(), st.just(LinearQuestion()), st.just(MomentsQuestion()))
+
+
+@st.composite
+def glm_questions(draw: st.DrawFn) -> GlmQuestion:
+    family = draw(st.sampled_from(sorted(LINKS)))
+    p = draw(st.integers(0, 4))
+    centre, beta = (np.array(draw(st.lists(finite, min_size=p, max_size=p)), dtype=float) for _ in range(2))
+    aux = draw(st.floats(0, exclude_min=True, allow_nan=False, allow_infinity=False))
+    return GlmQuestion(
+        family,
+        draw(st.sampled_from(LINKS[family])),
+        centre,
+        beta,
+        aux,
+        draw(st.integers(0, 2)),
+        draw(st.booleans()),
+    )
+
+
+@st.composite
+def lmm_questions(draw: st.DrawFn) -> lmm.Question:
+    c, m, points = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    centre = np.array(draw(st.lists(finite, min_size=c, max_size=c)))
+    at = tuple(np.array(draw(st.lists(finite, min_size=m, max_size=m))) for _ in range(points))
+    return lmm.Question(centre, at, draw(st.booleans()), draw(st.booleans()))
+
+
+@st.composite
+def lmm_summands(draw: st.DrawFn) -> lmm.Summand:
+    shape = tuple(draw(st.integers(1, 3)) for _ in range(3))
+    many = shape[0] * shape[1] * shape[2]
+    values = exact_sum(draw(st.lists(values_of_sums, min_size=many, max_size=many)), shape)
+    return lmm.Summand(values, draw(st.none() | sums(st.integers(0, 3))), draw(counts))
+
+
+some_counts = st.lists(counts, max_size=3).map(tuple)
+glm_or_lmm = st.one_of(
+    st.builds(GlmMomentsQuestion, st.sampled_from(sorted(LINKS))),
+    glm_questions(),
+    st.builds(GlmMoments, counts, counts, counts, sums(6), sums(st.integers(0, 3))),
+    st.builds(GlmSummand, sums(st.integers(0, 6)), counts),
+    st.builds(
+        lmm.MomentsQuestion,
+        st.integers(0, 2**32 - 1),
+        st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple),
+        st.booleans(),
+    ),
+    lmm_questions(),
+    st.builds(
+        lmm.Moments,
+        grams(),
+        counts,
+        a_log_weight,
+        some_counts,
+        some_counts,
+        sums(st.integers(0, 3)),
+        sums(st.integers(0, 3)),
+    ),
+    lmm_summands(),
+)
+any_payload = st.one_of(summands, questions(), st.just(LinearQuestion()), st.just(MomentsQuestion()), glm_or_lmm)
 
 hashes = st.binary(min_size=HASH_BYTES, max_size=HASH_BYTES)
 some = hashes.filter(lambda h: h != NO_HASH)
@@ -202,6 +265,18 @@ def test_summands_come_back_equal_and_have_one_spelling(summand: Any) -> None:
     assert payloads.encode(found) == data
 
 
+@given(glm_or_lmm)
+@settings(max_examples=200, deadline=None)
+def test_payloads_of_generalized_and_linear_mixed_models_come_back_and_have_one_spelling(payload: Any) -> None:
+    data = payloads.encode(payload)
+    found = payloads.decode(data)
+    assert type(found) is type(payload)
+    assert payloads.encode(found) == data
+    for field in fields(payload):
+        one, two = getattr(found, field.name), getattr(payload, field.name)
+        assert np.array_equal(np.asarray(one), np.asarray(two)) if isinstance(two, np.ndarray | tuple) else one == two
+
+
 @given(questions())
 @settings(max_examples=100, deadline=None)
 def test_questions_come_back_bit_for_bit(question: Question) -> None:
@@ -236,7 +311,7 @@ def test_changed_payloads_are_refused_or_say_exactly_what_they_spell(pair: tuple
     assert found is None or payloads.encode(found) == pair[1]
 
 
-@given(st.integers(1, 7), st.binary(max_size=120))
+@given(st.integers(1, 15), st.binary(max_size=120))
 @settings(max_examples=300, deadline=None)
 def test_random_payloads_are_refused_or_say_exactly_what_they_spell(kind: int, data: bytes) -> None:
     assert read(payloads.decode, data) is None

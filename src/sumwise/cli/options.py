@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,6 +101,18 @@ def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
         if name in found:
             raise UsageError(f"{option}: '{name}' stands there twice")
         found[name] = rest
+    return found
+
+
+def labels(values: tuple[str, ...]) -> dict[str, dict[str, str | list[int]]]:
+    """subject:north=N- or subject:north=1..199 by column and site.  Raises UsageError for anything else."""
+    found: dict[str, dict[str, str | list[int]]] = {}
+    for name, text in pairs(values, "--groups").items():
+        column, colon, site = name.partition(":")
+        if not colon or not column or not site:
+            raise UsageError(f"--groups {name}={text}: write COLUMN:SITE=LABELS, as in subject:north=N-")
+        ends = re.fullmatch(r"(-?[0-9]{1,15})\.\.(-?[0-9]{1,15})", text)
+        found.setdefault(column, {})[site] = text if ends is None else [int(ends[1]), int(ends[2])]
     return found
 
 

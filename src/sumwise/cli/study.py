@@ -11,7 +11,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.cli import nvflare
-from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, model_options, needed, pairs, ranges, thresholds
+from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, labels, model_options, needed, pairs, ranges, thresholds
 from sumwise.cli.output import json_option, show
 from sumwise.cli.watch import Watcher, interrupted
 from sumwise.engines.folder import Mailbox, coordinate
@@ -44,8 +44,9 @@ def study() -> None:
 @model_options
 @click.option("--unit", "units", multiple=True, help="COLUMN=UNIT, which sites must state too.")
 @click.option("--range", "limits", multiple=True, help="COLUMN=LOW:HIGH, within which all numbers must lie.")
+@click.option("--groups", multiple=True, help="COLUMN:SITE=PREFIX or =LOW..HIGH: labels that only this site can have.")
 @click.option("--policy", "policies", multiple=True, help="THRESHOLD=NUMBER, instead of the default.")
-@click.option("--most-rounds", type=int, help="Rounds at most.  [default: 1, with random effects 30]")
+@click.option("--most-rounds", type=int, help="Rounds at most.  [default: 1 of a linear model, else 30]")
 @click.option("--secure-sum", is_flag=True, help="Mask every answer: the total alone can be read (experimental).")
 @click.option("--key", type=FILE, default=Path("coordinator.key"), show_default=True, help="Made if it is not there.")
 @click.option("-o", "--output", type=FILE, default=Path("study.toml"), show_default=True)
@@ -59,6 +60,7 @@ def init(
     results_to: tuple[str, ...],
     units: tuple[str, ...],
     limits: tuple[str, ...],
+    groups: tuple[str, ...],
     policies: tuple[str, ...],
     most_rounds: int | None,
     secure_sum: bool,
@@ -88,6 +90,7 @@ def init(
         most_rounds=most_rounds,
         units=pairs(units, "--unit"),
         ranges=ranges(limits),
+        groups=labels(groups),
     )
     write_new(output, to_toml(written), "the study")
     click.echo(f"Written to {output}. Your key is {key}: keep it secret.\n")

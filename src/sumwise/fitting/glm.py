@@ -129,4 +129,4 @@ def _result(written: Written, model: GeneralizedLinearModel, state: State, here:
     )
 
 
-GLM = Method(_check, _model, _site, _record, _result, in_studies=False)
+GLM = Method(_check, _model, _site, _record, _result)

@@ -135,4 +135,4 @@ def _result(written: Written, model: LinearMixed, state: State, here: Here) -> M
     )
 
 
-LINEAR_MIXED = Method(_check, _model, _site, _record, _result, in_studies=False)
+LINEAR_MIXED = Method(_check, _model, _site, _record, _result)

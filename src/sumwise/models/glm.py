@@ -252,7 +252,8 @@ class GeneralizedLinearModel:
         if ascent.outcome is Outcome.RUNNING and state.evaluations < self.max_evaluations:
             phi[i] = ascent.trial[0]
             assert state.moments is not None
-            return replace(state, ascent=ascent, question=self.question_at(state.moments, phi, EXPECTED))
+            question = self.question_at(state.moments, phi, self._information(ascent))
+            return replace(state, ascent=ascent, question=question)
         assert ascent.best is not None
         if state.phase == "final null":
             assert state.kept is not None
@@ -292,8 +293,11 @@ class GeneralizedLinearModel:
         state = replace(state, ascent=ascent)
         if ascent.outcome is not Outcome.RUNNING or state.evaluations >= self.max_evaluations:
             return self._ended(state, information)
-        newton = not self._canonical and ascent.gain < NEWTON_BELOW
-        return self._asking(state, OBSERVED if newton else EXPECTED)
+        return self._asking(state, self._information(ascent))
+
+    def _information(self, ascent: scoring.State) -> int:
+        """Which one steps are to follow: expected information leads from afar, observed converges quadratically."""
+        return OBSERVED if not self._canonical and ascent.gain < NEWTON_BELOW else EXPECTED
 
     @property
     def _canonical(self) -> bool:

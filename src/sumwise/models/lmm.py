@@ -130,7 +130,7 @@ class LinearMixed:
 
     def start(self) -> State:
         """Before round 1."""
-        return State(MomentsQuestion())
+        return State(MomentsQuestion(len(self.columns) + 1, self.blocks, self.weights is not None))
 
     def ask(self, state: State) -> MomentsQuestion | Question | None:
         """The next question, or None when the fit is over."""

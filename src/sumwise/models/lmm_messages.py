@@ -25,7 +25,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class MomentsQuestion:
-    """Round 1: cross-products of columns and response, and counts.  Carries nothing."""
+    """Round 1: cross-products of columns and response, and counts.
+
+    columns: of the cross-products, p + 1; blocks: how many effects each term has; weighted: whether rows have weights.
+    They say how long the answer is, whatever the rows, and change nothing in it.
+    """
+
+    columns: int = 0
+    blocks: tuple[int, ...] = ()
+    weighted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,8 @@ class Moments:
             self.gram + other.gram,
             self.ignored + other.ignored,
             logs,
-            tuple(map(int.__add__, self.groups, other.groups)),
-            tuple(map(int.__add__, self.alone, other.alone)),
+            tuple(a + b for a, b in zip(self.groups, other.groups, strict=True)),
+            tuple(a + b for a, b in zip(self.alone, other.alone, strict=True)),
             self.squares + other.squares,
             mixed,
         )

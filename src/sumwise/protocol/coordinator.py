@@ -175,6 +175,8 @@ class Coordinator:
             asked, answered = payloads.kind_of(state.question), payloads.kind_of(summand)
             if asked.answer is not answered.holds:
                 raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name}")
+            if not payloads.answers(found, payloads.decode(state.question)):
+                raise ProtocolError(f"'{site}' answers a {asked.name} with a {answered.name} of another shape")
         else:
             try:
                 masked.check(found, payloads.decode(state.question), len(self.terms.sites))

@@ -1,10 +1,7 @@
 """What the disclosure policy judges: figures of a site's rows, of a question, and of what was asked before.
 
 Facts are computed where the rows lie and never leave: they are more telling than any sum.  policy.py compares them
-with thresholds.
-
-The effective count of numbers a_1..a_n is (sum |a|)^2 / sum a^2: n where all are alike, k where k of them are alike
-and the rest vanish, and near 1 where a single one outweighs all others, however many others there are.
+with thresholds.  figures.py works out the single figures; facts_glm.py and facts_lmm.py hold the models that need more.
 """
 
 from __future__ import annotations
@@ -12,29 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.maths.binomial import log_choose
-from sumwise.maths.columns import Column, cross_products, times
+from sumwise.maths.columns import Column
 from sumwise.maths.elementary import log
-from sumwise.maths.least_squares import LeastSquares
 from sumwise.models import glmm_site, linear
 from sumwise.models.glmm_messages import MomentsQuestion, Question
+from sumwise.protocol.figures import (
+    by_name,
+    cells,
+    digit_gaps,
+    effective,
+    effective_count,
+    levels,
+    leverage,
+    orders_of,
+    widest,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-BLOCK = 1 << 14
-"""Rows handled at a time where each needs as many numbers as there are columns."""
-
-PIECE = 512
-"""Rows added up at once on the way to a median."""
-
-MOST_GAPS = 100
-"""Gaps between digits are looked for among so many rows of finest digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,7 @@ class DesignFacts:
     effective: the effective count of each column by name, response, trials, offset and weights among them; cells: by
     names of two of these, the fewest rows that share one value of each, empty where no two have cells; leverage: the
     largest (`leverage`); digit_gaps: `digit_gaps` of all columns, the largest at each place.
+    group_leverage: the largest share of one group in some combination of the sums, where they tell groups apart.
     """
 
     rows: int
@@ -56,6 +54,7 @@ class DesignFacts:
     cells: dict[tuple[str, str], float]
     leverage: float
     digit_gaps: tuple[float, ...]
+    group_leverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,14 @@ class QuestionFacts:
     """What a question makes of the rows, through the weights w that it gives them.
 
     rows: of the site; concentration: effective count of the weights; effective: of each weighted column, by name;
-    eta_range: largest less smallest linear predictor, 0 where the question has none.
+    eta_range: largest less smallest linear predictor, 0 where the question has none; digit_gaps: of what is summed.
     """
 
     rows: int
     concentration: float
     effective: dict[str, float]
     eta_range: float
+    digit_gaps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +130,21 @@ def linear_design(rows: linear.Rows) -> DesignFacts:
     weights = _weights(rows)
     response = rows.y if rows.offset is None else rows.y - rows.offset
     names, values = [*rows.columns, "the response"], [*rows.x, response]
-    counts, judged = _by_name(names, [effective(v, weights) for v in values]), leverage(spanned(rows), rows.weights)
+    counts, judged = by_name(names, [effective(v, weights) for v in values]), leverage(spanned(rows), rows.weights)
     if rows.weights is not None:
         ignored = len(weights) - int(np.count_nonzero(weights))
         counts |= {"the weights": effective(weights, np.ones(len(weights))), "weights of zero": ignored or math.inf}
         judged = max(judged, leverage(_of_weights(weights), None))
-    levels = [(name, _levels(v)) for name, v in zip(names, values, strict=True)]
+    kinds = [(name, levels(v)) for name, v in zip(names, values, strict=True)]
     return DesignFacts(
         rows=int(np.count_nonzero(weights)),
         parameters=len(rows.x),
         groups=None,
         smallest_group=None,
         effective=counts,
-        cells=_cells([*levels, ("the weights", _levels(weights))], weights > 0),
+        cells=cells([*kinds, ("the weights", levels(weights))], weights > 0),
         leverage=judged,
-        digit_gaps=_largest([digit_gaps(v) for v in [*values, weights]]),
+        digit_gaps=widest([digit_gaps(v) for v in [*values, weights]]),
     )
 
 
@@ -164,7 +164,7 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
     sides = {name: effective_count(values) for name, values in outcomes}
     known = [("the trials", rows.size), *([] if rows.offset is None else [("the offset", rows.offset)])]
     sides |= {name: effective(values, np.ones(len(values))) for name, values in known}
-    levels = [(name, _levels(x)) for name, x in [*zip(rows.columns, rows.x, strict=True), *known]]
+    kinds = [(name, levels(x)) for name, x in [*zip(rows.columns, rows.x, strict=True), *known]]
     per_group = np.bincount(rows.group, minlength=len(rows.groups))
     columns = [Column((x,)) for x in rows.x]
     return DesignFacts(
@@ -172,10 +172,10 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
         parameters=len(rows.x) + 1,
         groups=len(rows.groups),
         smallest_group=int(per_group.min(initial=len(rows.y))),
-        effective=_by_name(rows.columns, [effective(x, rows.size) for x in rows.x]) | sides,
-        cells=_cells([*levels, ("the response", [values for _, values in outcomes])], rows.size > 0),
+        effective=by_name(rows.columns, [effective(x, rows.size) for x in rows.x]) | sides,
+        cells=cells([*kinds, ("the response", [values for _, values in outcomes])], rows.size > 0),
         leverage=max(leverage(columns, rows.size), leverage([*columns, *_of_outcomes(rows)], None)),
-        digit_gaps=_largest([digit_gaps(x) for x in [*rows.x, rows.y, *(values for _, values in known)]]),
+        digit_gaps=widest([digit_gaps(x) for x in [*rows.x, rows.y, *(values for _, values in known)]]),
     )
 
 
@@ -191,7 +191,7 @@ def _of_outcomes(rows: glmm_site.Rows) -> list[Column]:
 def linear_question(rows: linear.Rows) -> QuestionFacts:
     """Facts of the only question of a regression, which weights the rows as the study says."""
     weights = _weights(rows)
-    counts = _by_name(rows.columns, [effective(x, weights) for x in rows.x])
+    counts = by_name(rows.columns, [effective(x, weights) for x in rows.x])
     return QuestionFacts(int(np.count_nonzero(weights)), effective_count(weights), counts, 0.0)
 
 
@@ -217,12 +217,7 @@ def mixed_question(
             weights = rows.size * small / np.square(1 + small)
     sorting = orders_of(rows.x) if orders is None else orders
     counts = [effective(x, weights, order) for x, order in zip(rows.x, sorting, strict=True)]
-    return QuestionFacts(len(rows.y), effective_count(weights), _by_name(rows.columns, counts), spread)
-
-
-def orders_of(columns: Sequence[Floats]) -> list[Ints]:
-    """The rows (n,) of each column by size of the number."""
-    return [np.argsort(x) for x in columns]
+    return QuestionFacts(len(rows.y), effective_count(weights), by_name(rows.columns, counts), spread)
 
 
 def _predictor(rows: glmm_site.Rows, question: Question, effect: Floats | None) -> Floats:
@@ -244,7 +239,7 @@ def spanned(rows: linear.Rows) -> list[Column]:
 def linear_columns(rows: linear.Rows) -> list[Column]:
     """sqrt(w) x for the columns that a regression's sums are made of."""
     columns = spanned(rows)
-    return columns if rows.weights is None else [_rooted(column, rows.weights) for column in columns]
+    return columns if rows.weights is None else [rooted(column, rows.weights) for column in columns]
 
 
 def mixed_columns(rows: glmm_site.Rows) -> list[Column]:
@@ -271,7 +266,7 @@ def _at(places: Ints, n: int, values: Floats) -> Floats:
     return out
 
 
-def _rooted(column: Column, weights: Floats) -> Column:
+def rooted(column: Column, weights: Floats) -> Column:
     """sqrt(w) x in about 106 bits, and times a power of two: what differs in the last bit of one row's x, or w, still
     differs.
     """
@@ -299,119 +294,5 @@ def _halves(a: Floats) -> tuple[Floats, Floats]:
     return upper, a - upper
 
 
-def effective_count(values: Floats) -> float:
-    """(sum |a|)^2 / sum a^2; inf where all are zero, 0 where one is no finite number."""
-    size = np.abs(values)
-    largest = float(size.max(initial=0.0))
-    if not math.isfinite(largest):
-        return 0.0
-    if largest == 0:
-        return math.inf
-    size /= largest  # squares neither overflow nor vanish
-    return float(np.sum(size)) ** 2 / float(np.sum(np.square(size, out=size)))
-
-
-def effective(x: Floats, weights: Floats, order: Ints | None = None) -> float:
-    """Effective count of the terms w (x - c) of a column's sum, c its weighted median.
-
-    Why the median.  A column whose sums single out k rows equals some c in all rows but those k, or nearly so: 0 and
-    1e-9 for 499 rows each, and 1 for one, is such a column, and so is one of random numbers below 1e-9 with a single
-    1.  More than half of the weight then lies at c, or next to it, so that is where the median lies.  The most
-    frequent value misses the second (no number is frequent, or the rare one is, when it comes twice) and sees 998
-    rows that differ; the mean lies off c, where the 998 rows count again: four times as many as there are.   For a
-    column of two values the count is that of the rarer one.   inf for a constant column.   order: argsort of x.
-    """
-    total = float(np.sum(weights))
-    if not (0 < total < math.inf):
-        return 0.0
-    away = np.abs(x - _median(x, weights, np.argsort(x) if order is None else order))
-    largest = float(away.max())
-    if largest > 0:
-        away /= largest
-        away *= weights
-    return effective_count(away)
-
-
-def _median(x: Floats, weights: Floats, order: Ints) -> float:
-    """The first x, by size, at which half of the weight is reached.  Of pieces of rows first, then within one: a
-    running sum over all rows takes longer than all else.
-    """
-    by_size = weights[order]
-    first = np.arange(0, len(x), PIECE)
-    below = np.cumsum(np.add.reduceat(by_size, first))
-    half = below[-1] / 2
-    piece = min(int(np.searchsorted(below, half)), len(first) - 1)
-    some = slice(int(first[piece]), int(first[piece]) + PIECE)
-    within = np.cumsum(by_size[some]) + (below[piece - 1] if piece else 0.0)
-    at = min(int(np.searchsorted(within, half)), len(within) - 1)
-    return float(x[order[some][at]])
-
-
-def leverage(columns: Sequence[Column], weights: Floats | None) -> float:
-    """The largest share that one row has in the sum of squares of any combination of columns:
-
-        max_i max_v  w_i (x_i'v)^2 / sum_j w_j (x_j'v)^2   =   max_i w_i x_i' (X'WX)^-1 x_i
-
-    1 where some combination is zero but in one row.  From exact cross-products and a root of their inverse in twice
-    the precision, so that columns which differ in the last bit of one row are told apart, as an attacker can.
-    """
-    if not columns or not len(columns[0]):
-        return 0.0
-    gram = cross_products(columns, None if weights is None else Column((weights,)))
-    high, low = (part.T for part in LeastSquares(gram, range(len(columns)), ()).root_pair)
-    if not high.shape[1]:
-        return 0.0
-    most = 0.0
-    for first in range(0, len(columns[0]), BLOCK):
-        some = slice(first, first + BLOCK)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rooted = times([column.rows(some) for column in columns], high, low)
-            if weights is not None:
-                rooted = rooted * np.sqrt(weights[some, None])
-            most = float(np.maximum(most, np.square(rooted).sum(axis=1).max()))  # a nan stays, and is refused
-    return most
-
-
-def digit_gaps(x: Floats) -> tuple[float, ...]:
-    """How much finer, in bits, the last digits of the k rows with the finest ones are than those of all other rows,
-    for k = 1, 2, ...
-
-    Sums are exact.  Where one value is 1e-9 and all others are whole numbers, the digits of sum x z below the point
-    are those of this row's z alone: a near-dummy upside down.
-    """
-    fraction, exponent = np.frexp(x[x != 0])
-    whole = np.abs(np.ldexp(fraction, 53)).astype(np.int64)
-    last = exponent - 53 + np.log2((whole & -whole).astype(np.float64))
-    few = np.sort(last if len(last) <= MOST_GAPS else np.partition(last, MOST_GAPS)[: MOST_GAPS + 1])
-    return tuple(np.diff(few).tolist())
-
-
 def _weights(rows: linear.Rows) -> Floats:
     return np.ones(len(rows.y)) if rows.weights is None else rows.weights
-
-
-def _by_name(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
-    return dict(zip(names, values, strict=True))
-
-
-def _largest(gaps: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    """The largest of several lists, place by place."""
-    longest = max(map(len, gaps), default=0)
-    return tuple(max(g[k] for g in gaps if len(g) > k) for k in range(longest))
-
-
-def _levels(x: Floats) -> list[Floats]:
-    """For a column of two values, two indicators (n,); else nothing: it has no cells."""
-    low, high = (float(x.min()), float(x.max())) if len(x) else (0.0, 0.0)
-    if low == high or not np.all((x == low) | (x == high)):
-        return []
-    return [(x == low).astype(np.float64), (x == high).astype(np.float64)]
-
-
-def _cells(parts: Sequence[tuple[str, list[Floats]]], counted: NDArray[np.bool_]) -> dict[tuple[str, str], float]:
-    """The least effective count over the cells of each two columns; empty cells do not count, as they hold nobody."""
-    return {
-        (one, two): min(effective_count((a * b)[counted]) for a in first for b in second)
-        for (one, first), (two, second) in combinations(parts, 2)
-        if first and second
-    }

@@ -3,6 +3,10 @@
     linear summand    rows, ignored, entries of the Gram (lower triangle, row by row), log_weights if there are weights
     moments           rows, groups, alike, columns, totals
     mixed summand     values, used, failed
+    GLM moments       rows, ignored, shifted, totals, columns
+    GLM summand       values, failed
+    LMM moments       rows, ignored, groups, alone, entries of the Gram, squares, mixed, log_weights if weighted
+    LMM summand       values, explained where it was asked for, failed
 
 Counts count in ones, exact sums in 2^-1074, entries of a Gram in 2^-2148, in 2^-3222 with weights: 2^-1074, the place
 of the lowest bit of a float64, for each factor.  The width is the same for all numbers of an answer, and holds the
@@ -12,6 +16,7 @@ total over all sites of any rows.  So how long an answer is follows from study a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from math import isqrt
 from typing import Any
 
@@ -19,11 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from sumwise.errors import DataError, ProtocolError
 from sumwise.kernels.products import NOTHING
+from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
-from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+from sumwise.models import lmm_messages as lmm
+from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
+from sumwise.models.glmm_messages import Moments, MomentsQuestion, Summand
 from sumwise.models.linear import LinearQuestion, LinearSummand
+from sumwise.protocol import payloads_glm, payloads_lmm
 from sumwise.protocol.masking import Label, MaskedSummand, bits_for, mask, unmask_total
-from sumwise.protocol.payloads import LOWEST, exact_sum, integers
+from sumwise.protocol.payloads import values_of
+from sumwise.protocol.sums import LOWEST, exact_sum, integers
 
 COUNT_BITS = 63
 """A count, and the total of all of them, is below 2^63."""
@@ -37,8 +47,8 @@ SUM_BITS = 2175
 
 def bits(question: Any, sites: int, *, weighted: bool) -> int:
     """Width of the masked numbers that answer a question.  weighted: whether the rows have weights."""
-    linear = isinstance(question, LinearQuestion)
-    largest = (3 if weighted else 2) * FACTOR_BITS + COUNT_BITS if linear else SUM_BITS
+    products = isinstance(question, LinearQuestion | lmm.MomentsQuestion)
+    largest = (3 if weighted else 2) * FACTOR_BITS + COUNT_BITS if products else SUM_BITS
     return bits_for(1 << largest, sites)
 
 
@@ -57,7 +67,7 @@ def mask_summand(
     site that is none.
     """
     name, flat = _NUMBERS[type(summand)]
-    weighted = isinstance(summand, LinearSummand) and summand.log_weights is not None
+    weighted = isinstance(summand, LinearSummand | lmm.Moments) and summand.log_weights is not None
     width, others = bits(question, len(masks), weighted=weighted), {s: k for s, k in masks.items() if s != site}
     return MaskedSummand(width, tuple(mask(flat(summand), width, Label(study, round_, name), site, key, others)))
 
@@ -66,7 +76,8 @@ def check(answer: Any, question: Any, sites: int) -> None:
     """Raises ProtocolError for what cannot be a masked answer to this question."""
     if not isinstance(answer, MaskedSummand):
         raise ProtocolError(f"a {type(answer).__name__} that is not masked; the study asks for masked sums")
-    widths = {bits(question, sites, weighted=w) for w in (False, True)}
+    possible = (question.weighted,) if isinstance(question, lmm.MomentsQuestion) else (False, True)
+    widths = {bits(question, sites, weighted=w) for w in possible}
     if answer.bits not in widths:
         some = " or ".join(map(str, sorted(widths)))
         raise ProtocolError(f"masked numbers of {answer.bits} bits, where {some} belong")
@@ -92,6 +103,8 @@ def total(answers: Mapping[str, MaskedSummand], question: Any) -> Any:
 
 
 def _weighted(question: Any, width: int, sites: int) -> bool:
+    if isinstance(question, lmm.MomentsQuestion):
+        return question.weighted
     return isinstance(question, LinearQuestion) and width == bits(question, sites, weighted=True)
 
 
@@ -99,18 +112,22 @@ def _weighted(question: Any, width: int, sites: int) -> bool:
 
 
 def _linear_numbers(summand: LinearSummand) -> list[int]:
+    logs = summand.log_weights
+    entries = _entries(summand.gram, weighted=logs is not None)
+    return [summand.gram.rows, summand.ignored, *entries, *([] if logs is None else integers(logs))]
+
+
+def _entries(gram: Gram, *, weighted: bool) -> list[int]:
     """In the finest units that rows can have."""
-    gram, logs = summand.gram, summand.log_weights
     if any(gram.decimals) or gram.weight_decimals:
         raise DataError(
             "masked sums take numbers as binary numbers of 64 bits, and these were taken as decimals: set "
             "options.decimal = false"
         )
     up = [low - LOWEST for low in gram.low]
-    whole = 0 if logs is None else gram.weight_low - LOWEST
+    whole = gram.weight_low - LOWEST if weighted else 0
     pairs = ((i, j) for i in range(gram.columns) for j in range(i + 1))
-    entries = (e << up[i] + up[j] + whole for e, (i, j) in zip(gram.entries, pairs, strict=True))
-    return [gram.rows, summand.ignored, *entries, *([] if logs is None else integers(logs))]
+    return [e << up[i] + up[j] + whole for e, (i, j) in zip(gram.entries, pairs, strict=True)]
 
 
 def _moments_numbers(m: Moments) -> list[int]:
@@ -121,10 +138,34 @@ def _mixed_numbers(summand: Summand) -> list[int]:
     return [*integers(summand.values), *summand.used, summand.failed]
 
 
+def _glm_moments_numbers(m: GlmMoments) -> list[int]:
+    return [m.rows, m.ignored, m.shifted, *integers(m.totals), *integers(m.columns)]
+
+
+def _glm_numbers(summand: GlmSummand) -> list[int]:
+    return [*integers(summand.values), summand.failed]
+
+
+def _lmm_moments_numbers(m: lmm.Moments) -> list[int]:
+    logs = m.log_weights
+    assert m.mixed is not None
+    sums = [*_entries(m.gram, weighted=logs is not None), *integers(m.squares), *integers(m.mixed)]
+    return [m.gram.rows, m.ignored, *m.groups, *m.alone, *sums, *([] if logs is None else integers(logs))]
+
+
+def _lmm_numbers(summand: lmm.Summand) -> list[int]:
+    explained = [] if summand.explained is None else integers(summand.explained)
+    return [*integers(summand.values), *explained, summand.failed]
+
+
 _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
     LinearSummand: ("linear summand", _linear_numbers),
     Moments: ("moments", _moments_numbers),
     Summand: ("mixed summand", _mixed_numbers),
+    GlmMoments: ("GLM moments", _glm_moments_numbers),
+    GlmSummand: ("GLM summand", _glm_numbers),
+    lmm.Moments: ("LMM moments", _lmm_moments_numbers),
+    lmm.Summand: ("LMM summand", _lmm_numbers),
 }
 
 
@@ -132,12 +173,21 @@ _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
 
 
 def _fits(question: Any, count: int, weighted: bool) -> bool:
-    if isinstance(question, LinearQuestion):
-        m = _columns(count - 2 - weighted)
-        return m > 0 and m * (m + 1) // 2 == count - 2 - weighted
-    if isinstance(question, MomentsQuestion):
-        return count >= 9
-    return count == _values(question) + len(question.orders) + 1
+    """Whether so many numbers answer the question; where it does not say how many columns there are, some will do."""
+    match question:
+        case LinearQuestion():
+            m = _columns(count - 2 - weighted)
+            return m > 0 and m * (m + 1) // 2 == count - 2 - weighted
+        case MomentsQuestion() | GlmMomentsQuestion():
+            return count >= 9
+        case GlmQuestion():
+            return count == payloads_glm.values_of(question) + 1
+        case lmm.MomentsQuestion():
+            return count == sum(_lmm_sizes(question)) + weighted
+        case lmm.Question():
+            points, derivatives, sums = payloads_lmm.shape_of(question)
+            return count == points * derivatives * sums + question.explained * (sums - 1) + 1
+    return count == values_of(question) + len(question.orders) + 1
 
 
 def _columns(entries: int) -> int:
@@ -145,25 +195,64 @@ def _columns(entries: int) -> int:
     return (isqrt(8 * max(entries, 0) + 1) - 1) // 2
 
 
-def _values(question: Question) -> int:
-    q = len(question.beta) + 1
-    return 2 + q + q * (q + 1) // 2
+def _lmm_sizes(question: lmm.MomentsQuestion) -> tuple[int, int, int, int, int]:
+    """How many counts of rows, counts of groups, entries, squares and mixed products there are."""
+    c, blocks = question.columns, question.blocks
+    return 2, 2 * len(blocks), c * (c + 1) // 2, sum(blocks), payloads_lmm.mixed_of(blocks)
 
 
 def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
-    if isinstance(question, LinearQuestion):
-        rows, ignored, *rest = numbers
-        _check_counts([rows, ignored])
-        logs = exact_sum([rest.pop()], ()) if weighted else None
-        return LinearSummand(_gram(rows, rest, weighted=weighted), ignored, logs)
-    if isinstance(question, MomentsQuestion):
-        _check_counts(numbers[:3])
-        rows, groups, alike, *columns = numbers[:-6]
-        return Moments(rows, groups, alike, exact_sum(columns, (len(columns),)), exact_sum(numbers[-6:], (6,)))
-    size = _values(question)
+    match question:
+        case LinearQuestion():
+            rows, ignored, *rest = numbers
+            _check_counts([rows, ignored])
+            logs = exact_sum([rest.pop()], ()) if weighted else None
+            return LinearSummand(_gram(rows, rest, weighted=weighted), ignored, logs)
+        case MomentsQuestion():
+            _check_counts(numbers[:3])
+            rows, groups, alike, *columns = numbers[:-6]
+            return Moments(rows, groups, alike, _sums(columns), _sums(numbers[-6:]))
+        case GlmMomentsQuestion():
+            _check_counts(numbers[:3])
+            rows, ignored, shifted, *sums = numbers
+            return GlmMoments(rows, ignored, shifted, _sums(sums[:6]), _sums(sums[6:]))
+        case GlmQuestion():
+            *sums, failed = numbers
+            _check_counts([failed])
+            return GlmSummand(_sums(sums), failed)
+        case lmm.MomentsQuestion():
+            return _lmm_moments(question, numbers, weighted=weighted)
+        case lmm.Question():
+            *sums, failed = numbers
+            _check_counts([failed])
+            shape = payloads_lmm.shape_of(question)
+            many = shape[0] * shape[1] * shape[2]
+            explained = _sums(sums[many:]) if question.explained else None
+            return lmm.Summand(exact_sum(sums[:many], shape), explained, failed)
+    size = values_of(question)
     *used, failed = numbers[size:]
     _check_counts([*used, failed])
-    return Summand(exact_sum(numbers[:size], (size,)), tuple(used), failed)
+    return Summand(_sums(numbers[:size]), tuple(used), failed)
+
+
+def _lmm_moments(question: lmm.MomentsQuestion, numbers: list[int], *, weighted: bool) -> lmm.Moments:
+    left = iter(numbers)
+    (rows, ignored), groups, entries, squares, mixed = ([*islice(left, n)] for n in _lmm_sizes(question))
+    _check_counts([rows, ignored, *groups])
+    terms = len(question.blocks)
+    return lmm.Moments(
+        _gram(rows, entries, weighted=weighted),
+        ignored,
+        exact_sum([*left], ()) if weighted else None,
+        tuple(groups[:terms]),
+        tuple(groups[terms:]),
+        _sums(squares),
+        _sums(mixed),
+    )
+
+
+def _sums(values: list[int]) -> ExactSum:
+    return exact_sum(values, (len(values),))
 
 
 def _check_counts(counts: list[int]) -> None:

@@ -2,11 +2,7 @@
 
     "SUMP" | u8 kind | u8 version of its layout | the content, laid out as the table says
 
-An exact sum is a whole multiple of 2^-1074; it is written as its window of digits in base 2^32 (maths/exact.py):
-
-    window:  u8 first (the lowest digit in use, 0 for a sum of zero) | integer (the sum in units of 2^(32 first - 1074))
-
-Equal summands give equal bytes, and come back with equal digits.
+A window is an exact sum (sums.py).  Equal summands give equal bytes, and come back with equal digits.
 """
 
 from __future__ import annotations
@@ -15,95 +11,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from sumwise.errors import ProtocolError
-from sumwise.kernels.library import DIGITS
-from sumwise.kernels.products import NOTHING
-from sumwise.maths.exact import ExactSum
-from sumwise.maths.gram import Gram
+from sumwise.models import lmm_messages as lmm
+from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.linear import LinearQuestion, LinearSummand
+from sumwise.protocol import payloads_glm, payloads_lmm
 from sumwise.protocol.codec import Reader, Writer
 from sumwise.protocol.masking import MaskedSummand
+from sumwise.protocol.sums import (
+    exact_sum,
+    read_gram,
+    read_list,
+    read_window,
+    read_windows,
+    shaped,
+    write_gram,
+    write_list,
+    write_windows,
+)
 
 MAGIC = b"SUMP"
 
-Payload = LinearQuestion | LinearSummand | MomentsQuestion | Moments | Question | Summand | MaskedSummand
-
-LOWEST = -1074
-"""Place of the lowest bit of a float64."""
-
-MOST_DECIMALS = 10_000
-"""Decimals of a column beyond any data: sums with more would cost memory that no message announced."""
-
-_BYTES = 4 * DIGITS
-_LIMIT = 1 << (8 * _BYTES - 1)
-_WINDOW = 5  # bytes of the shortest window
-
-
-# -- exact sums --
-
-
-def integers(sums: ExactSum) -> list[int]:
-    """The sums as multiples of 2^-1074, in C order.  Raises ProtocolError for digits that are not in normal form."""
-    digits = sums.digits
-    low, high = digits[..., :-1], digits[..., -1]
-    if ((low < 0) | (low >> 32 != 0)).any() or (high != high.astype(np.int32)).any():
-        raise ProtocolError("an exact sum whose digits are not in normal form cannot be sent")
-    data = (digits & 0xFFFFFFFF).astype("<u4").tobytes()
-    return [int.from_bytes(data[k : k + _BYTES], "little", signed=True) for k in range(0, len(data), _BYTES)]
-
-
-def exact_sum(values: list[int], shape: tuple[int, ...]) -> ExactSum:
-    """The sums of these multiples of 2^-1074, in C order.  Raises ProtocolError beyond the range of the digits."""
-    if any(not -_LIMIT <= value < _LIMIT for value in values):
-        raise ProtocolError("an exact sum is larger than its digits can hold")
-    data = b"".join(value.to_bytes(_BYTES, "little", signed=True) for value in values)
-    digits = np.frombuffer(data, dtype="<u4").astype(np.int64).reshape(*shape, DIGITS)
-    digits[..., -1] = digits[..., -1].astype(np.int32)
-    return ExactSum(digits)
-
-
-def _write_windows(to: Writer, sums: ExactSum) -> None:
-    for value in integers(sums):
-        first = ((value & -value).bit_length() - 1) // 32 if value else 0
-        to.u8(first)
-        to.integer(value >> (32 * first))
-
-
-def _read_windows(of: Reader, count: int) -> list[int]:
-    return [_read_window(of) for _ in range(count)]
-
-
-def _read_window(of: Reader) -> int:
-    at, first, value = of.offset, of.u8(), of.integer()
-    if not value & 0xFFFFFFFF if value else first:
-        of.fail("an exact sum that does not begin at its lowest digit", at)
-    if 32 * first + value.bit_length() > 8 * _BYTES:  # also keeps the shift small
-        of.fail("an exact sum larger than its digits can hold", at)
-    value <<= 32 * first
-    if not -_LIMIT <= value < _LIMIT:
-        of.fail("an exact sum larger than its digits can hold", at)
-    return value
-
-
-def _write_list(to: Writer, sums: ExactSum) -> None:
-    """u32 count, then the windows."""
-    _shaped(sums, "(n,)", len(sums.shape) == 1)
-    to.u32(sums.shape[0])
-    _write_windows(to, sums)
-
-
-def _read_list(of: Reader) -> ExactSum:
-    count = of.count(_WINDOW)
-    return exact_sum(_read_windows(of, count), (count,))
-
-
-def _shaped(sums: ExactSum, wanted: str, right: bool) -> None:
-    if not right:
-        raise ProtocolError(f"exact sums of shape {sums.shape} cannot be sent where {wanted} is expected")
-
+Questions = (
+    LinearQuestion | MomentsQuestion | Question | GlmMomentsQuestion | GlmQuestion | lmm.MomentsQuestion | lmm.Question
+)
+Summands = LinearSummand | Moments | Summand | GlmMoments | GlmSummand | lmm.Moments | lmm.Summand | MaskedSummand
+Payload = Questions | Summands
 
 # -- least squares --
 
@@ -113,57 +47,17 @@ def _write_nothing(_to: Writer, _question: Any) -> None:
 
 
 def _write_linear_summand(to: Writer, summand: LinearSummand) -> None:
-    _write_gram(to, summand.gram)
+    write_gram(to, summand.gram)
     to.u64(summand.ignored)
     to.flag(summand.log_weights is not None)
     if summand.log_weights is not None:
-        _shaped(summand.log_weights, "()", summand.log_weights.shape == ())
-        _write_windows(to, summand.log_weights)
+        shaped(summand.log_weights, "()", summand.log_weights.shape == ())
+        write_windows(to, summand.log_weights)
 
 
 def _read_linear_summand(of: Reader) -> LinearSummand:
-    gram, ignored = _read_gram(of), of.u64()
-    return LinearSummand(gram, ignored, exact_sum([_read_window(of)], ()) if of.flag() else None)
-
-
-def _write_gram(to: Writer, gram: Gram) -> None:
-    m = gram.columns
-    if (len(gram.decimals), len(gram.entries)) != (m, m * (m + 1) // 2):
-        raise ProtocolError(f"a Gram of {m} columns with {len(gram.entries)} entries cannot be sent")
-    to.u64(gram.rows)
-    to.u32(m)
-    units = [*zip(gram.low, gram.decimals, strict=True), (gram.weight_low, gram.weight_decimals)]
-    for low, decimals in units:
-        if not _possible(low, decimals):
-            raise ProtocolError(f"a column in units of 2^{low} 10^-{decimals} cannot be sent")
-        to.i32(low)
-        to.u32(decimals)
-    for entry in gram.entries:
-        to.integer(entry)
-
-
-def _read_gram(of: Reader) -> Gram:
-    rows, m = of.u64(), of.count(8)
-    units = [_read_unit(of) for _ in range(m + 1)]
-    *low, weight_low = (unit[0] for unit in units)
-    *decimals, weight_decimals = (unit[1] for unit in units)
-    many = m * (m + 1) // 2
-    if 4 * many > of.left:
-        of.fail(f"{many} entries should follow, {of.left} bytes are left")
-    entries = tuple(of.integer() for _ in range(many))
-    return Gram(rows, tuple(low), entries, tuple(decimals), weight_low, weight_decimals)
-
-
-def _read_unit(of: Reader) -> tuple[int, int]:
-    at, low, decimals = of.offset, of.i32(), of.u32()
-    if not _possible(low, decimals):
-        of.fail(f"units of 2^{low} 10^-{decimals} are beyond any data", at)
-    return low, decimals
-
-
-def _possible(low: int, decimals: int) -> bool:
-    """Whether a column can count in 2^low 10^-decimals.  Others would make adding as costly as the sender likes."""
-    return LOWEST <= low <= NOTHING and 0 <= decimals <= MOST_DECIMALS
+    gram, ignored = read_gram(of), of.u64()
+    return LinearSummand(gram, ignored, exact_sum([read_window(of)], ()) if of.flag() else None)
 
 
 # -- mixed models --
@@ -173,14 +67,14 @@ def _write_moments(to: Writer, moments: Moments) -> None:
     to.u64(moments.rows)
     to.u64(moments.groups)
     to.u64(moments.alike)
-    _write_list(to, moments.columns)
-    _shaped(moments.totals, "(6,)", moments.totals.shape == (6,))
-    _write_windows(to, moments.totals)
+    write_list(to, moments.columns)
+    shaped(moments.totals, "(6,)", moments.totals.shape == (6,))
+    write_windows(to, moments.totals)
 
 
 def _read_moments(of: Reader) -> Moments:
-    rows, groups, alike, columns = of.u64(), of.u64(), of.u64(), _read_list(of)
-    return Moments(rows, groups, alike, columns, exact_sum(_read_windows(of, 6), (6,)))
+    rows, groups, alike, columns = of.u64(), of.u64(), of.u64(), read_list(of)
+    return Moments(rows, groups, alike, columns, exact_sum(read_windows(of, 6), (6,)))
 
 
 def _write_question(to: Writer, question: Question) -> None:
@@ -203,13 +97,28 @@ def _read_question(of: Reader) -> Question:
 
 
 def _write_summand(to: Writer, summand: Summand) -> None:
-    _write_list(to, summand.values)
+    write_list(to, summand.values)
     to.items(summand.used, Writer.u64)
     to.u64(summand.failed)
 
 
 def _read_summand(of: Reader) -> Summand:
-    return Summand(_read_list(of), of.items(Reader.u64, 8), of.u64())
+    return Summand(read_list(of), of.items(Reader.u64, 8), of.u64())
+
+
+def values_of(question: Question) -> int:
+    """How many sums answer a question to a mixed model."""
+    q = len(question.beta) + 1
+    return 2 + q + q * (q + 1) // 2
+
+
+def _is_answer(summand: Summand, question: Question) -> bool:
+    return summand.values.shape == (values_of(question),) and len(summand.used) == len(question.orders)
+
+
+def _has_any_shape(_summand: Any, _question: Any) -> bool:
+    """Where the question does not say how many columns there are."""
+    return True
 
 
 # -- secure sums --
@@ -239,7 +148,7 @@ def _read_masked(of: Reader) -> MaskedSummand:
 @dataclass(frozen=True, slots=True)
 class PayloadKind:
     """number, version: as written; holds: the type here; layout: what is written, in order; answer: for a question,
-    the type of its summand, None for a summand.
+    the type of its summand, None for a summand; fits: for a question, whether a summand of that type has its shape.
     """
 
     number: int
@@ -250,6 +159,7 @@ class PayloadKind:
     write: Callable[[Writer, Any], None]
     read: Callable[[Reader], Any]
     answer: type | None = None
+    fits: Callable[[Any, Any], bool] = _has_any_shape
 
     @property
     def role(self) -> Literal["question", "summand"]:
@@ -293,6 +203,7 @@ KINDS = (
         _write_question,
         _read_question,
         Summand,
+        _is_answer,
     ),
     PayloadKind(
         6,
@@ -311,6 +222,61 @@ KINDS = (
         "u32 bits | u32 count | count unsigned little-endian numbers of so many bits",
         _write_masked,
         _read_masked,
+    ),
+    PayloadKind(
+        8,
+        1,
+        "GLM moments question",
+        GlmMomentsQuestion,
+        payloads_glm.MOMENTS_QUESTION,
+        payloads_glm.write_moments_question,
+        payloads_glm.read_moments_question,
+        GlmMoments,
+    ),
+    PayloadKind(
+        9, 1, "GLM moments", GlmMoments, payloads_glm.MOMENTS, payloads_glm.write_moments, payloads_glm.read_moments
+    ),
+    PayloadKind(
+        10,
+        1,
+        "GLM question",
+        GlmQuestion,
+        payloads_glm.QUESTION,
+        payloads_glm.write_question,
+        payloads_glm.read_question,
+        GlmSummand,
+        lambda summand, question: summand.values.shape == (payloads_glm.values_of(question),),
+    ),
+    PayloadKind(
+        11, 1, "GLM summand", GlmSummand, payloads_glm.SUMMAND, payloads_glm.write_summand, payloads_glm.read_summand
+    ),
+    PayloadKind(
+        12,
+        1,
+        "LMM moments question",
+        lmm.MomentsQuestion,
+        payloads_lmm.MOMENTS_QUESTION,
+        payloads_lmm.write_moments_question,
+        payloads_lmm.read_moments_question,
+        lmm.Moments,
+        payloads_lmm.are_moments_of,
+    ),
+    PayloadKind(
+        13, 1, "LMM moments", lmm.Moments, payloads_lmm.MOMENTS, payloads_lmm.write_moments, payloads_lmm.read_moments
+    ),
+    PayloadKind(
+        14,
+        1,
+        "LMM question",
+        lmm.Question,
+        payloads_lmm.QUESTION,
+        payloads_lmm.write_question,
+        payloads_lmm.read_question,
+        lmm.Summand,
+        payloads_lmm.is_answer_to,
+    ),
+    PayloadKind(
+        15, 1, "LMM summand", lmm.Summand, payloads_lmm.SUMMAND, payloads_lmm.write_summand, payloads_lmm.read_summand
     ),
 )
 
@@ -344,9 +310,9 @@ def kind_of(data: bytes) -> PayloadKind:
 
 
 def answers(summand: Any, question: Any) -> bool:
-    """Whether a value is a summand of the type that answers a question."""
+    """Whether a value is a summand of the type that answers a question, and of the shape that the question names."""
     kind = _BY_TYPE.get(type(question))
-    return kind is not None and kind.answer is type(summand)
+    return kind is not None and kind.answer is type(summand) and kind.fits(summand, question)
 
 
 def _read_kind(of: Reader) -> PayloadKind:

@@ -34,11 +34,13 @@ class Policy:
 
     min_rows: rows in the sum.
     min_groups, min_group_rows: groups of a mixed model, and rows in each.  A group of one row is no easier to single
-        out than a row of a regression, so by default only the number of groups counts.
+        out than a row of a regression, so by default only the number of groups counts.  min_groups = 1 says that sums
+        of a single group may be told, as where groups are clinics and not persons; then min_group_rows matters.
     max_parameters_per_row.
     min_effective: effective count of each column, as it is and under a question's weights.
     min_cell: rows in each cell of two columns of two values.
-    max_leverage: share of one row in the sum of squares of any combination of columns.
+    max_leverage: share of one row, or of one group of a linear mixed model, in the sum of squares of any combination
+        of columns.
     max_digit_gap: bits by which the digits of fewer than min_effective rows may be finer than those of all others.
     min_effective_rows, min_effective_share: effective count of a question's weights, and its share in the rows.
     max_eta_range: largest less smallest linear predictor that a question may make.
@@ -119,6 +121,7 @@ _MEANINGS = {
     "effective-count": "a column, or the response, that rests on fewer than {} rows, effectively",
     "cell-count": "a cell of two columns of two values with fewer than {} rows",
     "leverage": "a row with more than {} of the sum of squares of some combination of columns",
+    "group-leverage": "a group with more than {} of the sum of squares of some combination of what leaves",
     "digit-gap": "a few rows whose digits are finer by more than {} bits than those of all others",
     "weight-concentration": "weights of the question that rest on fewer than {} rows, effectively, or on too small a "
     "share of them",
@@ -235,12 +238,25 @@ def combinations(facts: Facts, policy: Policy) -> Refusal | None:
     return _at_most("leverage", facts.design.leverage, policy.max_leverage, found)
 
 
+def groups_apart(facts: Facts, policy: Policy) -> Refusal | None:
+    """Stops: solving for a group.  The sums of a linear mixed model weigh a group by functions of its size and effects;
+    the one whose size is like no other's is told from the rest by as many equations as there are sizes.  And a column
+    that varies within one group alone has that group's products.   A policy whose min_groups is 1 lets them be told.
+    """
+    found = "one group has {} of the sum of squares of a combination of what leaves"
+    threshold = policy.max_leverage if policy.min_groups > 1 else math.inf
+    return _at_most("group-leverage", facts.design.group_leverage, threshold, found)
+
+
 def digits(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: the near-dummy upside down.  Where a column is 0 or 1 but 1e-9 in one row, its line of X'X, being exact,
     holds that row in the digits that the others leave empty.  It stops wide gaps only; a narrow one tells a few bits.
+
+    The same of what a question sums: a row whose mean is e^-25 of others' has digits of its own below theirs.
     """
-    among = (gap for k, gap in enumerate(facts.design.digit_gaps, start=1) if k < policy.min_effective)
-    found = "a few rows of a column have digits that are {} bits finer than those of all others"
+    gaps = (facts.design.digit_gaps, facts.question.digit_gaps)
+    among = (gap for some in gaps for k, gap in enumerate(some, start=1) if k < policy.min_effective)
+    found = "a few rows of a column, or of what the question sums, have digits that are {} bits finer than all others'"
     return _at_most("digit-gap", max(among, default=0.0), policy.max_digit_gap, found)
 
 
@@ -344,6 +360,7 @@ RULES: tuple[Rule, ...] = (
     effective_columns,
     cells,
     combinations,
+    groups_apart,
     digits,
     effective_rows,
     effective_weighted_columns,

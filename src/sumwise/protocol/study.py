@@ -29,7 +29,7 @@ from sumwise.protocol.keys import KEY_BYTES
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.states import Terms
-from sumwise.protocol.study_problems import BELONGS, line, problems_of, refuse, threshold_belongs
+from sumwise.protocol.study_problems import BELONGS, kind_of, line, problems_of, refuse, threshold_belongs
 from sumwise.protocol.study_problems import Options as Options
 
 MAGIC = b"SUMS"
@@ -41,7 +41,7 @@ MOST_CHARACTERS = 1 << 22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """id: a word; purpose, formula: text; family: "gaussian" (least squares) or "binomial" (a random intercept).
+    """id: a word; purpose, formula: text; family: of the response; what `kind` of model it is follows.
 
     contract: what data.Contract.to_dict gives, less what is None.  sites: name -> public keys (64 bytes, keys.py);
     coordinator: its Ed25519 public key (32 bytes); policy: the least that every site's own policy asks for; secure_sum:
@@ -102,6 +102,11 @@ class Study:
     def digest(self) -> bytes:
         """What sites approve, and every message names."""
         return digest(self.encode())
+
+    @property
+    def kind(self) -> str:
+        """Which of OPTIONS the model is."""
+        return kind_of(self.family, self.options, self.contract)
 
     def terms(self) -> Terms:
         """What both machines know of the study."""

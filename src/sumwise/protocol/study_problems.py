@@ -10,18 +10,34 @@ from datetime import date
 from typing import Any
 
 from sumwise.errors import UsageError, shown
+from sumwise.models.glm_links import LINKS
 from sumwise.models.glmm import MOST_NODES
-from sumwise.protocol import plain
+from sumwise.protocol import plain, study_groups
 from sumwise.protocol.fields import COUNT, NAME, TOKEN
 from sumwise.protocol.keys import KEY_BYTES
 from sumwise.protocol.masking import LEAST_SITES
 from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.policy import Policy
 
-OPTIONS = {"gaussian": ("missing", "weights", "decimal"), "binomial": ("missing", "nodes")}
-"""Family -> options that its model knows."""
+FAMILIES = ("gaussian", *LINKS)
 
-_NEEDED = {"gaussian": ("missing",), "binomial": ("missing", "nodes")}
+LINEAR, LINEAR_MIXED, GENERALIZED, MIXED = "linear", "linear mixed", "generalized linear", "logistic mixed"
+"""Kinds of models that studies fit."""
+
+OPTIONS = {
+    LINEAR: ("missing", "weights", "decimal"),
+    LINEAR_MIXED: ("missing", "weights", "method"),
+    GENERALIZED: ("missing", "link", "weights", "weights_as", "size"),
+    MIXED: ("missing", "nodes"),
+}
+"""Kind of model -> options that it knows."""
+
+_NEEDED = {
+    LINEAR: ("missing",),
+    LINEAR_MIXED: ("missing", "method"),
+    GENERALIZED: ("missing", "link"),
+    MIXED: ("missing", "nodes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +48,27 @@ class Options:
     nodes: int | str | None = None
     weights: str | None = None
     decimal: bool | None = None
+    link: str | None = None
+    weights_as: str | None = None
+    size: float | None = None
+    method: str | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.size) is int and abs(self.size) <= 2**53:  # 3 and 3.0 are one size, and one digest
+            object.__setattr__(self, "size", float(self.size))
 
     def given(self) -> dict[str, Any]:
         """Those that are."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+def kind_of(family: str, options: Options, contract: Mapping[str, Any]) -> str:
+    """Which kind of model is meant: a link tells a generalized linear model from one with a random intercept, random
+    effects in the contract a linear mixed model from a linear one.
+    """
+    if family == "gaussian":
+        return LINEAR_MIXED if contract.get("random") else LINEAR
+    return MIXED if family == "binomial" and options.link is None else GENERALIZED
 
 
 def _is_key(value: Any) -> bool:
@@ -65,7 +98,7 @@ BELONGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "id": (TOKEN.meaning, TOKEN.holds),
     "purpose": (f"visible text of 1 to {plain.MOST_TEXT} characters", _is_purpose),
     "formula": (f"a formula in a line of visible text, at most {plain.MOST_TEXT} characters", _is_formula),
-    "family": (" or ".join(f'"{name}"' for name in OPTIONS), lambda v: isinstance(v, str) and v in OPTIONS),
+    "family": (" or ".join(f'"{name}"' for name in FAMILIES), lambda v: isinstance(v, str) and v in FAMILIES),
     "options": ("a table of options", lambda v: isinstance(v, Options)),
     "contract": ("a table, as `sumwise study init` writes it", lambda v: isinstance(v, Mapping)),
     "sites": ("a table of sites and their keys, at least one", lambda v: isinstance(v, Mapping) and bool(v)),
@@ -84,6 +117,13 @@ BELONGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "options.weights": ("a column or an expression of columns, as text", _is_formula),
     "options.decimal": ("true or false", lambda v: isinstance(v, bool)),
+    "options.link": (
+        "a link of the family",
+        lambda v: isinstance(v, str) and any(v in links for links in LINKS.values()),
+    ),
+    "options.weights_as": ('"precision" or "frequency"', lambda v: v in ("precision", "frequency")),
+    "options.size": ("a number above zero", lambda v: isinstance(v, float) and 0 < v < math.inf),
+    "options.method": ('"REML" or "ML"', lambda v: v in ("REML", "ML")),
 }
 """Key -> (what belongs there, whether a value is one)."""
 
@@ -154,15 +194,25 @@ def problems_of(values: Mapping[str, Any]) -> list[str]:
 
 
 def _options_problems(right: Mapping[str, Any]) -> list[str]:
-    given, family, found = right["options"].given(), right.get("family"), []
+    given, family, found = right["options"].given(), right.get("family", ""), []
+    contract = right.get("contract", {})
+    kind = kind_of(family, right["options"], contract) if family else ""
     for name, value in given.items():
         belongs, holds = BELONGS[f"options.{name}"]
-        if family and name not in OPTIONS[family]:
-            known = ", ".join(OPTIONS[family])
-            found.append(f"options.{name}: the model of family {family!r} does not know it; its options are {known}")
+        if kind and name not in OPTIONS[kind]:
+            known = ", ".join(OPTIONS[kind])
+            found.append(
+                f"options.{name}: the {kind} model of family {family!r} does not know it; its options are {known}"
+            )
         elif not holds(value):
             found.append(line(f"options.{name}", f"it is {shown(value)}", belongs))
-    missing = [name for name in _NEEDED.get(family or "", ()) if name not in given]
+    if kind == GENERALIZED and isinstance(given.get("link"), str) and given["link"] not in LINKS[family]:
+        found.append(line("options.link", f"it is {shown(given['link'])}", f"one of {', '.join(LINKS[family])}"))
+    if kind == GENERALIZED and "size" in given and family != "negbinomial":
+        found.append(f"options.size: only the negative binomial has a size, and the family is {family!r}")
+    missing = [name for name in _NEEDED.get(kind, ()) if name not in given]
+    if kind == GENERALIZED and ("weights" in given) != ("weights_as" in given):
+        missing.append("weights_as" if "weights" in given else "weights")
     return found + [line(f"options.{name}", "it is missing", BELONGS[f"options.{name}"][0]) for name in missing]
 
 
@@ -191,6 +241,10 @@ def _contract_problems(right: Mapping[str, Any]) -> list[str]:
         found.append(line("contract.columns", f"it is {shown(columns)}", belongs))
     if not isinstance(contract.get("learned", []), list):
         found.append(line("contract.learned", f"it is {shown(contract['learned'])}", "a list of constants"))
+    if "groups" in contract:
+        columns_of = [] if found else [column["name"] for column in contract["columns"]]
+        wrong_groups = study_groups.problems(contract["groups"], right.get("sites"), columns_of)
+        found += [line(where, wrong, study_groups.BELONGS) for where, wrong in wrong_groups]
     weights = right["options"].weights if "options" in right else None
     if "options" in right and contract.get("weights") != weights:
         wrong = f"it is {shown(contract.get('weights'))}"
@@ -222,7 +276,9 @@ def _secure_sum_problems(right: Mapping[str, Any]) -> list[str]:
     found = []
     if right["secure_sum"] and "sites" in right and len(right["sites"]) < LEAST_SITES:
         found.append(f"secure_sum: sites are {len(right['sites'])}; with fewer than {LEAST_SITES} a sum hides nothing")
-    linear = right.get("family") == "gaussian" and "options" in right
+    linear = (
+        "options" in right and kind_of(right.get("family", ""), right["options"], right.get("contract", {})) == LINEAR
+    )
     if right["secure_sum"] and linear and right["options"].decimal is not False:
         found.append(
             "secure_sum: numbers must be taken as binary numbers of 64 bits: set options.decimal = false (units of "

@@ -6,12 +6,16 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sumwise.models import lmm_messages
+from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.linear import LinearQuestion
 from sumwise.protocol import masked, plain
 from sumwise.protocol.codec import digest
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Study
+from sumwise.protocol.study_groups import groups_in_words
+from sumwise.protocol.study_problems import GENERALIZED, LINEAR, LINEAR_MIXED, MIXED
 
 WIDTH = 100
 
@@ -71,22 +75,49 @@ def _agreed(column: Mapping[str, Any]) -> str:
     return f"{column['kind']}{unit}{', ' if ends else ''}{' '.join(ends)}"
 
 
+_FAMILIES = {
+    "binomial": "successes in trials",
+    "poisson": "Poisson counts",
+    "gamma": "positive numbers of a gamma distribution",
+    "inverse.gaussian": "positive numbers of an inverse Gaussian distribution",
+    "negbinomial": "negative binomial counts",
+}
+
+
+def _kind(study: Study) -> str:
+    options = study.options
+    if study.kind == LINEAR:
+        return "a linear model by least squares"
+    if study.kind == LINEAR_MIXED:
+        return f"a linear mixed model with effects of each '{_factor(study)}', by {options.method}"
+    if study.kind == GENERALIZED:
+        return f"a generalized linear model of {_FAMILIES[study.family]}, with the link {options.link}"
+    return "a logistic model with a random intercept for each group"
+
+
+def _factor(study: Study) -> str:
+    return _shown(str(study.contract["random"][0]["group"]))
+
+
 def _asked(study: Study) -> list[str]:
-    linear = study.family == "gaussian"
-    kind = "a linear model by least squares" if linear else "a logistic model with a random intercept for each group"
     columns = (f"{column['name']} ({_agreed(column)})" for column in study.contract["columns"])
     rows = {
         "error": "Rows with missing values are not accepted: the site stops.",
         "drop": "Rows with missing values in these columns are left out.",
     }
     said = [
-        f"The model: {study.formula}, {kind}.",
+        f"The model: {study.formula}, {_kind(study)}.",
         f"Columns of the site's data that are read: {_listed(columns)}.",
         rows[study.options.missing],
     ]
-    if linear:
-        if study.options.weights is not None:
-            said.append(f"Rows are weighted by {study.options.weights}.")
+    if study.options.weights is not None:
+        means = {"precision": ", their precision", "frequency": ", how many rows each stands for"}
+        said.append(f"Rows are weighted by {study.options.weights}{means.get(study.options.weights_as or '', '')}.")
+    later = (
+        "The first question asks for counts and column sums. Each later one gives values for the model's parameters "
+        "and asks for sums at these values."
+    )
+    if study.kind == LINEAR:
         numbers = {
             None: "Numbers of .dat and .txt files are taken as the exact decimals that stand there, others as the "
             "nearest binary numbers of 64 bits.",
@@ -94,14 +125,18 @@ def _asked(study: Study) -> list[str]:
             False: "Numbers are taken as the nearest binary numbers of 64 bits.",
         }
         return [*said, numbers[study.options.decimal], "There is one question, and it is always the same."]
+    if study.kind == GENERALIZED:
+        size = study.options.size
+        return [*said, *([f"The size of the negative binomial is fixed at {size:g}."] if size else []), later]
+    if study.kind == LINEAR_MIXED:
+        return [*said, *groups_in_words(study.contract), later]
     nodes = study.options.nodes
     how = "as many as its accuracy needs" if nodes == "auto" else f"fixed at {nodes}"
     return [
         *said,
         f"Quadrature nodes for the random intercept of each group: {how}.",
-        "A group belongs to one site: if one has rows at two sites, they count as two groups.",
-        "The first question asks for counts and column sums. Each later one gives values for the model's parameters "
-        "and asks for sums at these values.",
+        *groups_in_words(study.contract),
+        later,
     ]
 
 
@@ -120,7 +155,9 @@ def _seen(study: Study, question: Any) -> list[str]:
             "The coordinator sees the sums of each site; the other sites are sent the total over all sites. Messages "
             "are signed, not encrypted: whoever can read them on their way, as in a shared folder, sees them too.",
         ]
-    width = masked.bits(question, len(study.sites), weighted=study.options.weights is not None)
+    width: object = masked.bits(question, len(study.sites), weighted=study.options.weights is not None)
+    if study.kind == LINEAR_MIXED:
+        width = f"{width} (in later rounds {masked.bits(None, len(study.sites), weighted=False)})"
     return [
         f"All these numbers leave masked, as whole numbers of {width} bits each, whatever the rows are: one by one "
         f"they look like random numbers, and the masks cancel in the sum over all sites alone. So the coordinator, and "
@@ -133,10 +170,15 @@ def _seen(study: Study, question: Any) -> list[str]:
 
 
 def _leaves(study: Study) -> list[str]:
-    p, most = len(study.contract["names"]), study.most_rounds
+    p = len(study.contract["names"])
     names = f"The p = {p} columns of the model are: {_listed(study.contract['names'])}."
-    if study.family == "gaussian":
-        weighted = study.options.weights is not None
+    weighted = study.options.weights is not None
+    if study.kind == GENERALIZED:
+        return [names, *_leaves_generalized(study, p), *_seen(study, GlmMomentsQuestion(study.family))]
+    if study.kind == LINEAR_MIXED:
+        question = lmm_messages.MomentsQuestion(p + 1, (), weighted)
+        return [names, *_leaves_linear_mixed(study, p), *_seen(study, question)]
+    if study.kind == LINEAR:
         units = (
             f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count: the place of "
             f"their last binary and decimal digit."
@@ -162,13 +204,61 @@ def _leaves(study: Study) -> list[str]:
         f"log-likelihood, {q} first and {q * (q + 1) // 2} second derivatives, 1 measured error of the quadrature.",
         "With them a count of groups for each number of quadrature nodes that was tried, and 1 count of groups for "
         "which there was no finite number.",
-        f"At most {most} round{'s' if most > 1 else ''} in all; the site answers each of them once.",
+        _rounds(study),
         *_seen(study, MomentsQuestion()),
     ]
 
 
+def _leaves_generalized(study: Study, p: int) -> list[str]:
+    counts, square = study.family == "negbinomial", p * (p + 1) // 2
+    later = 2 + p + square + (3 + p if counts else 0)
+    parts = f"the deviance, Pearson's chi^2, {p} first and {square} second derivatives"
+    more = f", and {3 + p} more for the size of the negative binomial" if counts else ""
+    of_response = {
+        "binomial": "the log-likelihood that the observed shares would have",
+        "poisson": "the log-likelihood that the counts themselves would have as means",
+        "negbinomial": "the log-likelihood that the counts themselves would have as means",
+    }.get(study.family, "its logarithm")
+    return [
+        f"In round 1: 3 counts (rows in the sums, rows of no weight, rows with an offset that is not zero) and {p + 6} "
+        f"sums over rows (each column of the model; weights, trials, the response and its square, {of_response}; one "
+        f"that the family does not need is zero).",
+        f"In each later round: {later} sums over rows, at the parameters asked for: {parts}{more}; and 1 count of rows "
+        f"for which there was no finite number.",
+        f"{_rounds(study)} The first parameters asked about give all rows one mean: their sums are of the response "
+        f"alone.",
+    ]
+
+
+def _leaves_linear_mixed(study: Study, p: int) -> list[str]:
+    blocks = [len(term["names"]) for term in study.contract["random"]]
+    q, m, P = sum(blocks), sum(b * (b + 1) // 2 for b in blocks), (p + 1) * (p + 2) // 2
+    derivatives = 1 + m + m * (m + 1) // 2
+    units = f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count."
+    logs = ", 1 sum of the logarithms of the weights" if study.options.weights is not None else ""
+    return [
+        f"In round 1: {P} sums over rows, exact to the last digit, of the products of each two of the {p + 1} columns "
+        f"(those of the model and the response){logs}; {m} sums of products of the {q} columns whose effects vary by "
+        f"group; {2 + 2 * len(blocks)} counts (rows in the sums, rows of no weight, and for each term in brackets "
+        f"groups, and groups of a single row).",
+        *([] if study.secure_sum else [units]),
+        f"In each later round: {derivatives * (1 + P)} sums over groups, {derivatives} times {1 + P}: functions of "
+        f"each group's products of columns, effects and response, with their first and second derivatives in {m} "
+        f"parameters; once {P} more, of what the groups' own effects explain; and 1 count of groups for which there "
+        f"was no finite number.",
+        "These sums weigh groups by their sizes and effects, each round in other ways: a group that is like no other "
+        "can be told from the rest. Where min_groups is 1, that may happen.",
+        _rounds(study),
+    ]
+
+
+def _rounds(study: Study) -> str:
+    most = study.most_rounds
+    return f"At most {most} round{'s' if most > 1 else ''} in all; the site answers each of them once."
+
+
 def _stays(study: Study) -> list[str]:
-    mixed = study.family == "binomial"
+    mixed = study.kind in (MIXED, LINEAR_MIXED)
     return [
         "Rows as such, and names, texts or dates in them; files, and where they lie: no message has room for them.",
         *(["Names of groups; numbers of one group, unless a site has no other."] if mixed else []),
@@ -177,7 +267,7 @@ def _stays(study: Study) -> list[str]:
     ]
 
 
-_KNOWN = ("columns", "learned", "products", "names", "weights", "random")
+_KNOWN = ("columns", "learned", "products", "names", "weights", "random", "groups")
 
 
 def _told(study: Study) -> list[str]:
@@ -206,11 +296,14 @@ _RULES = {
     "max_parameters_per_row": "More than {} parameters a row.",
     "min_effective": "A column that rests on fewer than {} rows, effectively.",
     "min_cell": "Fewer than {} rows in a cell of two columns of two values.",
-    "max_leverage": "A row with more than {} of the sum of squares of some combination of columns.",
-    "max_digit_gap": "Digits in a few rows that are finer by more than {} bits than those of the others.",
+    "max_leverage": "A row, or in a linear mixed model with min_groups above 1 a group, with more than {} of the sum "
+    "of squares of some combination of columns.",
+    "max_digit_gap": "Digits in a few rows, of columns or of what is summed, that are finer by more than {} bits than "
+    "those of the others.",
     "min_effective_rows": "Weights of a question that rest on fewer than {} rows, effectively.",
     "min_effective_share": "Weights of a question that rest on less than {} of the rows, effectively.",
-    "max_eta_range": "A question under which the linear predictor ranges over more than {}.",
+    "max_eta_range": "A question under which the linear predictor, or the logarithm of the mean where the response is "
+    "no outcome of trials, ranges over more than {}.",
     "min_sites": "Fewer than {} sites in the sum.",
     "min_row_difference": "Rows that differ from those of an earlier request in some, but fewer than {}.",
     "min_site_difference": "Sites that differ from those of an earlier request in some, but fewer than {}.",

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from sumwise.data.groups import factorise
 from sumwise.data.source import Source
 from sumwise.data.values import TEXTS, Values, as_kind
 from sumwise.errors import SumwiseError
 from sumwise.protocol.study import Study
+from sumwise.protocol.study_groups import in_words, strays
 
 _MOST = 5
 """Levels that are listed."""
@@ -42,7 +44,21 @@ def compare(
             found.append(Finding(column["name"], column["kind"], "not among the columns of the site file", True))
             continue
         found += _compared(column, source, units.get(column["name"], ""), study.options.missing)
+        rules = study.contract.get("groups", {}).get(column["name"], {})
+        if source.name in rules and not any(finding.wrong for finding in found if finding.column == column["name"]):
+            found.append(_labels(column, rules[source.name], source))
     return found
+
+
+def _labels(column: Mapping[str, Any], rule: Any, source: Source) -> Finding:
+    """Whether the groups of a column are this site's own, as the contract has it."""
+    name = column["name"]
+    values = source.read([name], as_text=[name] * (column["kind"] in TEXTS))[name]
+    absent = values.absent()
+    _, labels = factorise(source.name, {name: values if absent is None else values.take(~absent)})
+    strange = strays(labels, rule)
+    here = f"{len(strange)} of {len(labels)} labels do not: {_listed(map(str, strange))}" if strange else "all of them"
+    return Finding(name, f"labels of '{source.name}' {in_words(rule)}", here, bool(strange))
 
 
 def _compared(column: Mapping[str, Any], source: Source, unit: str, missing: str) -> list[Finding]:

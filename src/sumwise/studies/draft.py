@@ -11,14 +11,19 @@ from sumwise.data import agree, open_sites, parse
 from sumwise.data.expression import misplaced
 from sumwise.errors import UsageError
 from sumwise.fitting.choose import choose
+from sumwise.fitting.glm import GLM, link_of
+from sumwise.fitting.linear import LINEAR
+from sumwise.fitting.linear_mixed import LINEAR_MIXED
+from sumwise.fitting.method import Method
 from sumwise.fitting.options import Options
+from sumwise.models.lmm import METHODS
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Options as StudyOptions
 from sumwise.protocol.study import Study
 from sumwise.studies.plan import check_in_studies
 
-MOST_ROUNDS = {"gaussian": 1, "binomial": 30}
-"""Rounds that a study of a family may take, if nothing else is said."""
+MOST_ROUNDS = 30
+"""Rounds that a study may take, if nothing else is said; one of a linear model takes one."""
 
 
 def draft(
@@ -37,15 +42,16 @@ def draft(
     most_rounds: int | None = None,
     units: Mapping[str, str] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    groups: Mapping[str, Mapping[str, str | Sequence[int]]] | None = None,
 ) -> Study:
     """The study.  example: a table with the columns, kinds and levels that the sites have; made-up rows will do, and
     nothing of it but names of columns and levels enters the study.   sites: name -> public keys; units, ranges: of
-    columns, by name.
+    columns, by name; groups: which labels of grouping columns each site has (protocol/study_groups.py).
 
     Raises UsageError for a formula that a study cannot fit, and what Study and data.agree raise.
     """
     parsed = parse(formula)
-    method = choose(parsed, options.family)
+    method = choose(parsed, options.family, options.link)
     method.check(parsed, options)
     check_in_studies(method, parsed)
     for call in parsed.learned():
@@ -65,30 +71,41 @@ def draft(
         if column["kind"] != "number" or not low <= high:
             raise UsageError(f"range of '{name}': no {column['kind']} lies from {low:g} to {high:g}")
         column |= {"low": float(low), "high": float(high)}
+    if groups:
+        values["groups"] = groups
     if expires < date.today():
         raise UsageError(f"expires: {expires} is past; name the last day on which sites are to answer")
-    linear = options.family == "gaussian"
+    given = _given(method, options)
+    rounds = 1 if method is LINEAR else MOST_ROUNDS
     return Study(
         id=id,
         purpose=purpose,
         formula=parsed.text,
         family=options.family,
-        options=StudyOptions(
-            missing=options.missing,
-            nodes=None if linear else options.nodes,
-            weights=options.weights,
-            decimal=options.decimal,
-        ),
+        options=given,
         contract=values,
         sites=sites,
         coordinator=coordinator,
         policy=policy,
         secure_sum=secure_sum,
-        most_rounds=MOST_ROUNDS[options.family] if most_rounds is None else most_rounds,
+        most_rounds=rounds if most_rounds is None else most_rounds,
         expires=expires,
         results_to=tuple(results_to),
         software=__version__,
     )
+
+
+def _given(method: Method, options: Options) -> StudyOptions:
+    """What the model knows of the options, defaults written out: nobody should have to know them."""
+    missing, weights = options.missing, options.weights
+    if method is LINEAR:
+        return StudyOptions(missing, weights=weights, decimal=options.decimal)
+    if method is LINEAR_MIXED:
+        return StudyOptions(missing, weights=weights, method=options.method or METHODS[0])
+    if method is GLM:
+        means = options.weights_as if weights is not None else None
+        return StudyOptions(missing, weights=weights, link=link_of(options), weights_as=means, size=options.size)
+    return StudyOptions(missing, nodes=options.nodes)
 
 
 def _column(columns: Mapping[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:

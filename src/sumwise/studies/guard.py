@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 
 from sumwise.data import DesignBlock, Source
 from sumwise.errors import SiteError, SumwiseError, UsageError
+from sumwise.maths import covariance
 from sumwise.maths.columns import Column
+from sumwise.models import lmm_messages
+from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol import facts, requests
+from sumwise.protocol import facts, facts_glm, facts_lmm, requests, study_problems
 from sumwise.protocol.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
+from sumwise.protocol.figures import orders_of
 from sumwise.protocol.ledger import Entry
 from sumwise.protocol.messages import Answer, decode_signed
 from sumwise.protocol.policy import Policy, Refusal, check, stricter
@@ -82,14 +86,14 @@ def guard_for(
     """The guard of a study at a site.
 
     policy: the site's own; the study's applies as well.   block: the site's rows in the study's columns; site: who
-    answers with them (models.linear.Site or models.glmm_site.Site); entries: of the ledger; version, places (n,): as
+    answers with them (the Site of its kind of model); entries: of the ledger; version, places (n,): as
     version_and_places gives them; reopen: the rows with another choice of decimals, for earlier studies.
 
     Raises ProtocolError for entries that cannot be read, SiteError for a ledger that does not tell what was asked.
     """
     request = requests.request_of(study, version, facts.row_set(places[block.kept[_taking_part(study, block)]]))
     earlier = earlier_requests(entries, study.digest())
-    design, judge, first = (_linear if study.family == "gaussian" else _mixed)(block, site)
+    design, judge, first = _JUDGED[study.kind](study, block, site)
     joint = _joint_leverage(study, source, block, entries, request, earlier, len(places), reopen)
     return Guard(stricter(policy, study.policy), design, request, earlier, joint, judge, first)
 
@@ -98,13 +102,30 @@ Judged = tuple[DesignFacts, Callable[[Any], QuestionFacts], Any]
 """Facts of the rows, how to judge a question, and the first one."""
 
 
-def _linear(block: DesignBlock, _site: Any) -> Judged:
+def _linear(_study: Study, block: DesignBlock, _site: Any) -> Judged:
     only = facts.linear_question(block)
     return facts.linear_design(block), lambda _question: only, LinearQuestion()
 
 
-def _mixed(block: DesignBlock, site: Any) -> Judged:
-    orders = facts.orders_of(block.x)
+def _generalized(study: Study, block: DesignBlock, _site: Any) -> Judged:
+    orders, family = orders_of(block.x), study.family
+    parameters = len(block.x) + (family == "negbinomial" and study.options.size is None)
+
+    def judge(question: Any) -> QuestionFacts:
+        return facts_glm.glm_question(block, family, question, orders)
+
+    return facts_glm.glm_design(block, family, parameters), judge, GlmMomentsQuestion(family)
+
+
+def _linear_mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
+    only = facts.linear_question(block)
+    effects = [name for term in block.random for name in term.columns]
+    parameters = len(block.x) + covariance.size(site.blocks) + 1
+    return facts_lmm.lmm_design(block, effects, parameters), lambda _question: only, lmm_messages.MomentsQuestion()
+
+
+def _mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
+    orders = orders_of(block.x)
 
     def judge(question: Any) -> QuestionFacts:
         effect = None
@@ -116,13 +137,19 @@ def _mixed(block: DesignBlock, site: Any) -> Judged:
     return facts.mixed_design(block), judge, MomentsQuestion()
 
 
+_JUDGED: dict[str, Callable[[Study, DesignBlock, Any], Judged]] = {
+    study_problems.LINEAR: _linear,
+    study_problems.LINEAR_MIXED: _linear_mixed,
+    study_problems.GENERALIZED: _generalized,
+    study_problems.MIXED: _mixed,
+}
+
+
 def _taking_part(study: Study, block: DesignBlock) -> NDArray[np.bool_]:
     """(n,): rows that count in the sums.  Weights and trials of zero take a row out: whoever writes a study can so ask
     about all rows but a few.
     """
-    if study.family != "gaussian":
-        return block.size > 0
-    return np.ones(len(block.y), dtype=bool) if block.weights is None else block.weights > 0
+    return facts_glm.taking_part(block, study.family) > 0
 
 
 # -- what was asked before --
@@ -202,8 +229,14 @@ def _joint_leverage(
 
 
 def _columns(study: Study, block: DesignBlock) -> tuple[list[Column], Ints]:
-    of = facts.linear_columns if study.family == "gaussian" else facts.mixed_columns
-    return of(block), block.kept
+    match study.kind:
+        case study_problems.LINEAR:
+            return facts.linear_columns(block), block.kept
+        case study_problems.LINEAR_MIXED:
+            return facts_lmm.lmm_columns(block), block.kept
+        case study_problems.GENERALIZED:
+            return facts_glm.glm_columns(block, study.family), block.kept
+    return facts.mixed_columns(block), block.kept
 
 
 def _studies(entries: Iterable[Entry], wanted: set[bytes]) -> dict[bytes, Study]:

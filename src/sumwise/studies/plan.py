@@ -14,10 +14,23 @@ from sumwise.data.terms import column_names, expand
 from sumwise.data.weights import parse_weights
 from sumwise.errors import UsageError, shown
 from sumwise.fitting.choose import choose
+from sumwise.fitting.glm import GLM, check_frequencies
+from sumwise.fitting.linear import LINEAR
+from sumwise.fitting.linear_mixed import LINEAR_MIXED
 from sumwise.fitting.method import Method
+from sumwise.fitting.mixed import MIXED
 from sumwise.fitting.options import Options
+from sumwise.fitting.random import factors
 from sumwise.loop import Model
+from sumwise.protocol import study_problems
 from sumwise.protocol.study import Study
+
+_METHODS = {
+    study_problems.LINEAR: LINEAR,
+    study_problems.LINEAR_MIXED: LINEAR_MIXED,
+    study_problems.GENERALIZED: GLM,
+    study_problems.MIXED: MIXED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,11 @@ class Plan:
 
     def block(self, source: Source) -> DesignBlock:
         """The rows of a site, in the study's columns.  Raises what data.build raises."""
-        return build(self.formula, self.contract, source, missing=self.options.missing, family=self.options.family)
+        options = self.options
+        block = build(self.formula, self.contract, source, missing=options.missing, family=options.family)
+        if options.weights is not None and options.weights_as == "frequency":
+            check_frequencies(block, source.name, options.weights)
+        return block
 
 
 def plan(study: Study) -> Plan:
@@ -41,15 +58,17 @@ def plan(study: Study) -> Plan:
     """
     found = planned_before(study)
     _check_follows(found.formula, found.contract)
+    _check_groups(study.contract.get("groups"), found.contract)
     return found
 
 
 def check_in_studies(method: Method, formula: Formula) -> None:
     """Raises UsageError for a kind of model that this version fits to rows at hand alone."""
-    if not method.in_studies:
+    if not method.in_studies or (method is LINEAR_MIXED and len(factors(formula)) > 1):
         raise UsageError(
-            f"studies fit linear models and logistic models with one random intercept; {formula.text!r} is another "
-            f"kind, which this version fits to rows that are all at hand"
+            f"studies fit linear models, generalized linear models, linear mixed models with one grouping factor and "
+            f"logistic models with one random intercept; {formula.text!r} is another kind, which this version fits to "
+            f"rows that are all at hand"
         )
 
 
@@ -66,11 +85,30 @@ def planned_before(study: Study) -> Plan:
     """Of a study that was approved, perhaps under another version: its contract says what was asked."""
     options = Options(study.family, **study.options.given())
     formula = parse(study.formula)
-    method = choose(formula, study.family)
+    method = choose(formula, study.family, options.link)
     method.check(formula, options)
     check_in_studies(method, formula)
+    if method is not _METHODS[study.kind]:
+        raise UsageError(
+            f"the options of the study are those of a {study.kind} model, and {formula.text!r} with family "
+            f"{study.family!r} is another"
+        )
     contract = _contract(study.contract)
     return Plan(formula, options, contract, method, method.model(formula, options, contract))
+
+
+def _check_groups(groups: Any, contract: Contract) -> None:
+    """Raises UsageError where labels are said to be a site's own, and grouping factors of the formula are left open."""
+    if groups is None:
+        return
+    factors_ = {rule.group: rule.columns for rule in contract.random}
+    odd = set(groups) - {name for columns in factors_.values() for name in columns}
+    open_ = [name for name, columns in factors_.items() if not set(columns) & set(groups)]
+    if odd or open_:
+        raise UsageError(
+            f"contract.groups says which labels of {', '.join(map(repr, groups))} a site can have; the grouping "
+            f"factors of the formula are {', '.join(map(repr, factors_)) or 'none'}"
+        )
 
 
 def _contract(values: Any) -> Contract:

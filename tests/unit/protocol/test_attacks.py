@@ -16,7 +16,8 @@ import pytest
 from sumwise.models import glmm_site, linear
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol.facts import leverage, spanned
+from sumwise.protocol.facts import spanned
+from sumwise.protocol.figures import leverage
 from sumwise.protocol.policy import OPEN, Policy, check
 from sumwise.protocol.study import Study
 from tests.unit.protocol.blocks import QUIET, Block, block, linear_facts, mixed_facts, point

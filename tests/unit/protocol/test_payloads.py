@@ -15,7 +15,8 @@ from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.models.linear import Site as LinearSite
 from sumwise.protocol.codec import Writer
 from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.payloads import KINDS, decode, encode, exact_sum, integers, kind_of
+from sumwise.protocol.payloads import KINDS, decode, encode, kind_of
+from sumwise.protocol.sums import exact_sum, integers
 from tests.unit.models.fitting import fit, shipped
 from tests.unit.models.test_linear import block
 
@@ -180,6 +181,6 @@ def test_foreign_bytes_unknown_kinds_and_versions_are_named() -> None:
 
 
 def test_the_table_names_each_kind_once_and_pairs_questions_with_summands() -> None:
-    assert len({kind.number for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS) == 7
+    assert len({kind.number for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS) == 15
     summands = {kind.holds for kind in KINDS if kind.role == "summand"} - {MaskedSummand}  # answers any question
     assert {kind.answer for kind in KINDS if kind.role == "question"} == summands

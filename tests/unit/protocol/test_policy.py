@@ -19,11 +19,7 @@ from sumwise.protocol.facts import (
     Facts,
     QuestionFacts,
     Request,
-    digit_gaps,
-    effective,
-    effective_count,
     joint_leverage,
-    leverage,
     linear_columns,
     linear_design,
     mixed_columns,
@@ -31,6 +27,7 @@ from sumwise.protocol.facts import (
     mixed_question,
     row_set,
 )
+from sumwise.protocol.figures import digit_gaps, effective, effective_count, leverage
 from sumwise.protocol.messages import Refuse, decode, encode
 from sumwise.protocol.policy import OPEN, RULES, Policy, Refusal, check, meaning, stricter
 from tests.unit.protocol.blocks import QUIET, Block, block, linear_facts, mixed_facts, point
@@ -83,7 +80,9 @@ EDGES = [
     ("effective-count", design(effective={"a": 9, "b": 5}), design(effective={"a": 9, "b": 4.99})),
     ("cell-count", design(cells={("a", "b"): 5}), design(cells={("a", "b"): 4})),
     ("leverage", design(leverage=0.5), design(leverage=0.51)),
+    ("group-leverage", design(group_leverage=0.5), design(group_leverage=0.51)),
     ("digit-gap", design(digit_gaps=(0, 0, 0, 16, 50)), design(digit_gaps=(0, 0, 0, 17))),
+    ("digit-gap", question(digit_gaps=(16, 0, 0, 0, 50)), question(digit_gaps=(0, 17))),
     ("weight-concentration", question(concentration=100), question(concentration=99)),
     ("weight-concentration", question(rows=30, concentration=20), question(rows=30, concentration=19)),
     ("weighted-effective-count", question(effective={"a": 5}), question(effective={"a": 4.99})),
@@ -125,6 +124,7 @@ NAN = [
     design(rows=math.nan),
     design(effective={"a": 9.0, "b": math.nan, "c": 8.0}),
     design(leverage=math.nan),
+    design(group_leverage=math.nan),
     question(concentration=math.nan),
     question(eta_range=math.nan),
     study(earlier=(request(model=b"other"),), joint_leverage=math.nan),

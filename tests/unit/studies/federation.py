@@ -90,6 +90,7 @@ def federation(
     secure_sum: bool = False,
     units: Mapping[str, str] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> Federation:
     """A study that every site has approved."""
@@ -115,6 +116,7 @@ def federation(
         secure_sum=secure_sum,
         units=units,
         ranges=ranges,
+        groups=groups,
     )
     (where / "study.toml").write_text(to_toml(study), encoding="utf-8")
     made = Federation(where, study, parts)

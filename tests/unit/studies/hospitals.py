@@ -33,6 +33,7 @@ def study(
     policy: Policy = OPEN,
     units: Mapping[str, str] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> Study:
     """A study of the sites.  example: tables that have all levels; policy: the least that sites ask for."""
@@ -50,6 +51,7 @@ def study(
         policy=policy,
         units=units,
         ranges=ranges,
+        groups=groups,
     )
 
 
