@@ -113,7 +113,8 @@ def _result(written: Written, model: VectorModel, state: VectorState, here: Here
     flat = ""
     if not known[:p].all():
         flat = f"the log-likelihood is flat: the rows hardly tell {model.bar} and the coefficients apart"
-    kept = np.flatnonzero(known)
+    is_theta = np.isin(np.arange(len(known)), np.arange(p, p + m))
+    kept = np.flatnonzero(known | ~is_theta)
     return MixedFit(
         formula=written.formula.text,
         family=model.family,

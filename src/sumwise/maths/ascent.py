@@ -120,7 +120,7 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float) -> St
     may be and still count as not lower (rounding and quadrature error).
     """
     best = state.best
-    if best is not None and not point.value >= best.value - slack:
+    if best is not None and not (np.isfinite(point.value) and point.value >= best.value - slack):
         return _retreat(state, best, tolerance, slack)
     if best is None:
         tried = np.full(len(point.phi), np.inf)

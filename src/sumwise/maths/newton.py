@@ -87,7 +87,7 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float) -> St
     may be and still count as not lower (rounding and quadrature error).
     """
     best = state.best
-    if best is not None and not point.value >= best.value - slack:
+    if best is not None and not (np.isfinite(point.value) and point.value >= best.value - slack):
         return _retreat(state, best)
     metric = 1 / equilibrate(point.information) if state.metric is None else state.metric
     state = replace(state, best=point, metric=metric, accepted=state.accepted + 1)

@@ -84,7 +84,7 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float, limit
     best, near = state.best, state.move < NEAR and state.damping == 1
     if near:
         slack = max(slack, DROWNED * max(abs(point.value), 1.0))
-    if best is not None and not point.value >= best.value - slack:
+    if best is not None and not (np.isfinite(point.value) and point.value >= best.value - slack):
         return _retreat(state, best)
     metric = 1 / equilibrate(point.information) if state.metric is None else state.metric
     factor = positive_factor(point.information)
