@@ -37,13 +37,14 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Target:
     """name; first: which effects come first where it is held; held: how it is held; shown: the parameter, given the
-    value that is held.
+    value that is held; inner: it is none of the covariance's, so that the effects may stand as suits the ascent.
     """
 
     name: str
     first: tuple[int, ...]
     held: Callable[[Surface], Slice]
     shown: Callable[[float], float]
+    inner: bool = True
 
 
 def profile(
@@ -76,15 +77,16 @@ def _intervals(
     made: Again, first: tuple[int, ...], targets: list[Target], fit: Fit, quantile: float, threads: int | None
 ) -> Iterator[tuple[str, tuple[float, float, str]]]:
     talk: Conversation = made.conversation(first, threads)
-    around = talk.surface(fit.dispersion if isinstance(fit, GlmFit) else 1.0)
+    dispersion = fit.dispersion if isinstance(fit, GlmFit) else 1.0
+    surfaces = [talk.surface(dispersion, inner=inner) for inner in (False, True)]
     with LocalEngine(talk.sites, threads) as engine:
-
-        def evaluate(phi: Floats) -> Point:
-            return around.read(phi, engine.total(around.ask(phi)))
-
-        top = evaluate(around.phi)
         for target in targets:
-            held = target.held(around)
+            around = surfaces[target.inner]
+
+            def evaluate(phi: Floats, around: Surface = around) -> Point:
+                return around.read(phi, engine.total(around.ask(phi)))
+
+            held, top = target.held(around), evaluate(around.phi)
             ends = [limit(evaluate, held, top, side, quantile, around.slack) for side in (-1, 1)]
             low, high = (target.shown(end.value) for end in ends)
             yield target.name, (low, high, _note(ends))
@@ -120,11 +122,11 @@ def _covariances(fit: MixedFit) -> Iterator[Target]:
         q = len(names)
         for i, name in enumerate(names):
             component = Component(group, name, "", 0.0, 0.0, 0.0)
-            yield Target(name_of(component), (i, (i + 1) % q) if i else (0, 1), _deviation(t), float)
+            yield Target(name_of(component), (i, (i + 1) % q) if i else (0, 1), _deviation(t), float, inner=False)
         for i, j in combinations(range(q), 2):
             component = Component(group, names[i], names[j], 0.0, 0.0, 0.0)
             first = (j, i) if j == q - 1 and i == 0 and q > 2 else (i, j)  # one that a deviation needs as well
-            yield Target(name_of(component), first, _correlation(t), sin)
+            yield Target(name_of(component), first, _correlation(t), sin, inner=False)
 
 
 def _coefficient(k: int) -> Callable[[Surface], Slice]:

@@ -78,9 +78,9 @@ class Conversation:
     state: Any
     sites: Mapping[str, Any]
 
-    def surface(self, dispersion: float) -> Surface:
-        """The log-likelihood around its maximum."""
-        return surface(self.model, self.state, dispersion)
+    def surface(self, dispersion: float, *, inner: bool) -> Surface:
+        """The log-likelihood around its maximum; as models.surfaces.surface."""
+        return surface(self.model, self.state, dispersion, inner=inner)
 
 
 def again(fit: Fit, blocks: Mapping[str, DesignBlock], method: str | None = None) -> Again:

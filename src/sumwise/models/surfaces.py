@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sumwise.kernels.glm import OBSERVED
 from sumwise.kernels.library import log
 from sumwise.maths import gaussian_likelihood
+from sumwise.maths.cholesky import times
 from sumwise.maths.newton import Point
 from sumwise.models.glm import GeneralizedLinearModel
 from sumwise.models.glm import State as GlmState
@@ -31,6 +32,7 @@ from sumwise.models.lmm import SLACK, LinearMixed
 from sumwise.models.lmm import State as LinearState
 from sumwise.models.lmm_messages import Question
 from sumwise.models.lmm_products import centre_of
+from sumwise.models.lmm_turned import Turned
 
 Floats = NDArray[np.float64]
 
@@ -61,17 +63,19 @@ class Surface:
     slack: float
 
 
-def surface(model: Any, state: Any, dispersion: float = 1.0) -> Surface:
-    """Of a model in its last state.  dispersion: what the log-likelihood of rows alone is divided by."""
+def surface(model: Any, state: Any, dispersion: float = 1.0, *, inner: bool = False) -> Surface:
+    """Of a model in its last state.  dispersion: what the log-likelihood of rows alone is divided by; inner: theta
+    is of the effects as the model turns or centres them for its ascent, else of the user's.
+    """
     match model:
         case GeneralizedLinearModel():
             return _generalized(model, state, dispersion)
         case LinearMixed():
-            return _linear_mixed(model, state)
+            return _linear_mixed(model, state, inner)
         case RandomIntercept():
             return _random_intercept(model, state)
         case VectorModel():
-            return _vectors(model, state)
+            return _vectors(model, state, inner)
         case _:
             raise TypeError(f"no surface of {model!r:.50}")
 
@@ -99,7 +103,7 @@ def _generalized(model: GeneralizedLinearModel, state: GlmState, dispersion: flo
     return Surface(ask, read, climb.best.phi, (), model.intercept, centre, 0.0, False, slack)
 
 
-def _linear_mixed(model: LinearMixed, state: LinearState) -> Surface:
+def _linear_mixed(model: LinearMixed, state: LinearState, inner: bool) -> Surface:
     moments, within, best, climb = state.moments, state.within, state.best, state.ascent
     assert moments is not None
     assert within is not None
@@ -109,19 +113,31 @@ def _linear_mixed(model: LinearMixed, state: LinearState) -> Surface:
     assert state.turned is not None
     p, centre, held, left = len(model.columns), centre_of(moments.gram, model.intercept), moments, within
 
+    turned = state.turned
+
     def ask(phi: Floats) -> Question:
-        return Question(centre, (phi[p + 1 :],), True, False)
+        theta = turned.theta(phi[p + 1 :]) if inner else phi[p + 1 :]
+        return Question(centre, (theta,), True, False)
 
     def read(phi: Floats, total: Any) -> Point:
         if total.failed:
             return Point(phi, -np.inf, np.zeros(len(phi)), np.eye(len(phi)))
         log_det, Q = replace(model, second=True).expansions(left, total.values.round()[0])
-        return gaussian_likelihood.at(phi, log_det, Q, held.rows, held.log_weight)
+        point = gaussian_likelihood.at(phi, log_det, Q, held.rows, held.log_weight)
+        return _turned(point, turned, p + 1) if inner else point
 
-    theta = state.turned.theta(climb.best.phi)
+    theta = climb.best.phi if inner else turned.theta(climb.best.phi)
     phi = np.concatenate([best.beta, [log(best.sigma)], theta])
     slack = SLACK * (abs(best.loglik) + moments.rows)
     return Surface(ask, read, phi, model.blocks, model.intercept, centre[:p], float(centre[p]), True, slack)
+
+
+def _turned(point: Point, turned: Turned, first: int) -> Point:
+    """Derivatives in theta_turned, from those in theta, which begins at place `first`."""
+    J = np.eye(len(point.phi))
+    J[first:, first:] = turned.J
+    A = times(J.T, times(point.information, J))
+    return Point(point.phi, point.value, times(J.T, point.gradient), (A + A.T) / 2)
 
 
 def _random_intercept(model: RandomIntercept, state: InterceptState) -> Surface:
@@ -141,22 +157,24 @@ def _random_intercept(model: RandomIntercept, state: InterceptState) -> Surface:
     return Surface(ask, point_of, best.phi, (1,), where, centre, 0.0, False, slack)
 
 
-def _vectors(model: VectorModel, state: VectorState) -> Surface:
-    """The columns of Z are not centred: the standard deviation of an intercept is that of the user's."""
+def _vectors(model: VectorModel, state: VectorState, inner: bool) -> Surface:
+    """Only with `inner` are the columns of Z centred: the standard deviation of an intercept is that of the user's."""
     assert state.ascent is not None
     assert state.ascent.best is not None
-    inner, estimate, best = state.ascent.best.phi, model.finish(state), state.ascent.best
+    estimate, best = model.finish(state), state.ascent.best
     p = len(model.columns)
     fine = replace(state, bound=QUADRATURE_BOUND, curvature=None, reach=ALL_RULES)
 
     def ask(phi: Floats) -> Any:
-        return replace(model.question_at(fine, phi), centre=estimate.question.centre)
+        asked = model.question_at(fine, phi)
+        return asked if inner else replace(asked, centre=estimate.question.centre)
 
     def read(phi: Floats, total: Any) -> Point:
         return model.point_of(phi, total, 0)
 
-    phi = inner.copy()
-    phi[len(phi) - len(estimate.theta) :] = estimate.theta
+    phi = best.phi.copy()
+    if not inner:
+        phi[len(phi) - len(estimate.theta) :] = estimate.theta
     slack = ROUNDING * abs(best.value) + 2 * (state.error if model.nodes == "auto" else 0.0)
     where = model.columns.index("(Intercept)") if "(Intercept)" in model.columns else None
     return Surface(ask, read, phi, model.blocks, where, estimate.question.centre[:p], 0.0, False, slack)

@@ -137,7 +137,7 @@ def test_variances_at_their_limits_lower_the_likelihood_by_half_the_quantile(nam
     fit = sw.fit(formula, data, **options)
     found = fit.confint(method="profile", data=data)
     talk = refit.again(fit, blocks_of(fit, data)).conversation((0, 1), 1)
-    around = talk.surface(1.0)
+    around = talk.surface(1.0, inner=False)
 
     def at(phi: np.ndarray):
         return around.read(phi, sum_of(talk, around.ask(phi)))
