@@ -16,7 +16,7 @@ from sumwise.maths.crossing import Factor, cross
 from sumwise.models.glmm_crossed_messages import CrossedMoments, CrossedQuestion, CrossedSummand
 from sumwise.models.glmm_crossed_site import CrossedSite
 from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
-from tests.unit.models.crossed_glmm_rows import Rows, fit, simulated
+from tests.unit.models.crossed_glmm_rows import Rows, fit, question, simulated
 
 FAMILIES = [("binomial", "logit"), ("poisson", "log"), ("negbinomial", "log"), ("gamma", "log")]
 CASES = {
@@ -33,7 +33,7 @@ def question_of(rows: Rows, family: tuple[str, str]) -> CrossedQuestion:
     first = np.array([0.2, -0.3, *np.linspace(0.3, 1.7, m), *aux])
     second = np.array([0.1, 0.3, *np.zeros(m), *aux])
     centre = np.array([0.0, 0.125, *np.zeros(q)])
-    return CrossedQuestion(centre, np.array([first, second, 1.01 * first]), (1,), np.inf, -1, metric=True)
+    return question(centre, np.array([first, second, 1.01 * first]), near=np.array([second, 0.9 * first]), metric=True)
 
 
 def same(one: CrossedSummand | CrossedMoments, other: CrossedSummand | CrossedMoments) -> bool:
@@ -54,8 +54,8 @@ def test_any_order_of_rows_gives_the_same_bits(
     order = list(range(len(rows.y)))
     shuffle.shuffle(order)
     one, two = CrossedSite(rows, family), CrossedSite(rows.some(np.array(order)), family)
-    for question in (question_of(rows, family), VectorMomentsQuestion()):
-        assert same(one.answer(question), two.answer(question))
+    for asked in (question_of(rows, family), VectorMomentsQuestion()):
+        assert same(one.answer(asked), two.answer(asked))
 
 
 @settings(max_examples=20, deadline=None)
@@ -69,10 +69,10 @@ def test_any_split_of_components_over_sites_gives_the_same_bits(
     site = np.array(places)[crossing.component[0][crossing.factors[0].code] % 40]
     sites = [CrossedSite(rows.some(np.flatnonzero(site == s)), family) for s in np.unique(site)]
     whole = CrossedSite(rows, family)
-    for question in (question_of(rows, family), VectorMomentsQuestion()):
+    for asked in (question_of(rows, family), VectorMomentsQuestion()):
         with ThreadPoolExecutor(2) as threads:
-            split = reduce(add, (part.answer(question, threads, 2) for part in sites))
-        assert same(whole.answer(question), split)
+            split = reduce(add, (part.answer(asked, threads, 2) for part in sites))
+        assert same(whole.answer(asked), split)
 
 
 def test_threads_change_no_bit_where_they_are_used() -> None:
@@ -92,18 +92,29 @@ def test_threads_change_no_bit_where_they_are_used() -> None:
         size=np.ones(n),
     )
     for case in (rows, wide):
-        site, question = CrossedSite(case, ("poisson", "log")), question_of(case, ("poisson", "log"))
-        one = site.answer(question)
+        site, asked = CrossedSite(case, ("poisson", "log")), question_of(case, ("poisson", "log"))
+        one = site.answer(asked)
         with ThreadPoolExecutor(2) as threads:
-            assert same(one, site.answer(question, threads, 2))
+            assert same(one, CrossedSite(case, ("poisson", "log")).answer(asked, threads, 2))
 
 
 def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
+    """Though a site remembers the modes on the way."""
     rows, family = simulated("binomial", 2, 2), ("binomial", "logit")
-    question = question_of(rows, family)
-    fresh, used = CrossedSite(rows, family), CrossedSite(rows, family)
-    used.answer(CrossedQuestion(question.centre, 2 * question.points[:1], (1,), np.inf, -1, metric=False))
-    assert same(fresh.answer(question), used.answer(question))
+    asked = question_of(rows, family)
+    used = CrossedSite(rows, family)
+    centre, first, (one, two) = asked.centre, asked.points[0], asked.near
+    questions = [
+        question(centre, one[None]),
+        question(centre, two[None], near=one[None]),
+        question(centre, 3 * first[None], near=asked.near),
+        question(centre, first[None], near=asked.near),
+        asked,
+        question(centre, first[None]),
+        asked,
+    ]
+    for later in questions:
+        assert same(used.answer(later), CrossedSite(rows, family).answer(later))
 
 
 @settings(max_examples=6, deadline=None)

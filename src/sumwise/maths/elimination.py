@@ -182,8 +182,13 @@ def eliminate(
     spaces: schur.Spaces,
     threads: Executor | None = None,
     workers: int = 1,
+    *,
+    residuals: bool = True,
 ) -> Elimination:
-    """Factors K and inverts it where Z'WZ is not zero.  Lambda: per factor (q, q).  Threads change no bit."""
+    """Factors K and inverts it where Z'WZ is not zero.  Lambda: per factor (q, q).  Threads change no bit.
+
+    residuals: whether R is wanted; else it is empty.
+    """
     part, e, pattern = values.part, values.part.eliminated, values.part.pattern
     begun = _begin(values, Lambda, spaces, threads, workers)
     L, C, G, solved = begun.L, begun.C, begun.G, begun.solved
@@ -204,7 +209,9 @@ def eliminate(
         return values.by_factor(_back(values, begun, c, u), u)
 
     U = values.by_factor(_back(values, begun, C, solved.u), solved.u)
-    R = values.subtract(values.rhs, [product(block[None], u) for block, u in zip(Lambda, U, strict=True)])
+    R: Effects = []
+    if residuals:
+        R = values.subtract(values.rhs, [product(block[None], u) for block, u in zip(Lambda, U, strict=True)])
     own: Effects = [np.empty(0)] * len(values.factors)
     pairs = {}
     for g in part.rest:

@@ -134,7 +134,10 @@ class Laplace:
     ) -> _Inverse:
         crossing, z = self.search.crossing, self.search.rows.z
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = [eliminate(v, at.Lambda, s, threads, workers) for v, s in zip(values, spaces, strict=True)]
+            found = [
+                eliminate(v, at.Lambda, own, threads, workers, residuals=False)
+                for v, own in zip(values, spaces, strict=True)
+            ]
 
         def turned(N: Floats, f: int, g: int) -> Floats:
             return product(product(at.Lambda[f][None], N), transposed(at.Lambda[g][None]))

@@ -6,11 +6,12 @@ The parameters are those of glmm_vectors.py; Lambda has a block for each term, w
 is a component: the levels that a chain of rows joins.
 
 A fit is a conversation.  Round 1 asks for moments.  Every later round evaluates log-likelihood and exact gradient at a
-point and, for the ascent's next step, a metric: for beta minus the second derivative of the penalised log-likelihood,
-for the other parameters differences of gradients at points nearby, which are asked for in the same question.  Where
-steps are short, one round has points nearby for beta as well: what they say beyond the metric is added to it from then
-on.  A last round asks for gradients around the maximum, whose differences are the second derivative that gives standard
-errors.  What a site answers stands in glmm_crossed_site.py and maths/laplace.py.
+point, and the metric of beta: minus the second derivative of the penalised log-likelihood.  What the second derivative
+is beyond that comes from differences of gradients for theta and log aux, at points nearby which the same question asks
+for, while steps are long; then from what gradients at two points of the ascent say of it [symmetric rank one: Nocedal &
+Wright 2006, section 6.2].  A last round asks for gradients around the maximum, whose differences are the second
+derivative that gives standard errors; where it says that this is no maximum yet, the ascent goes on with it.  What a
+site answers stands in glmm_crossed_site.py and maths/laplace.py.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 from sumwise.errors import UsageError
 from sumwise.kernels.vectors import MOST_EFFECTS
 from sumwise.maths import ascent, covariance, gradient_differences
-from sumwise.maths.ascent import Outcome, Point
+from sumwise.maths.ascent import Outcome, Point, Trial
 from sumwise.maths.boundary import columns_of
-from sumwise.maths.cholesky import cholesky
+from sumwise.maths.newton import dot
 from sumwise.models import glmm_crossed_refusals as refusals
 from sumwise.models.glmm_crossed_messages import CrossedMoments, CrossedQuestion, CrossedSummand
 from sumwise.models.glmm_vectors import MOVE_TOLERANCE, VectorModel, VectorState
@@ -39,9 +40,6 @@ Floats = NDArray[np.float64]
 SPACING = 2.0**-14
 """How far points lie from the first one, relative to the starting value of a theta, and in log aux."""
 
-BETA_SPACING = 2.0**-10
-"""The same for beta, in standard errors."""
-
 HALF_WIDTH = 2.0**-11
 """How far points lie on both sides of the maximum, in standard errors."""
 
@@ -49,7 +47,19 @@ THETA_WIDTH = 2.0**-12
 """The same at most for a theta, relative to itself: the log-likelihood is even in the columns of Lambda, and curved."""
 
 NEAR = 0.3
-"""Move in standard errors below which points nearby are asked for in beta as well, once."""
+"""Move in standard errors below which the metric follows from the points of the ascent alone."""
+
+CHANGED = 0.05
+"""Share of a column of Lambda that may change before points nearby are asked for all the same."""
+
+LARGEST_SECANT = 0.5
+"""Largest correction of the metric, in units of its diagonal, that two gradients may ask for: others are wild."""
+
+FAR = 4
+"""Times the tolerance that estimates may still move by, as the second derivative says, before the ascent goes on."""
+
+MOST_TURNS = 3
+"""How often it may go on so."""
 
 
 def needs_laplace(groups: set[str], effects: int) -> bool:
@@ -62,12 +72,16 @@ class CrossedState(VectorState):
     """Where the conversation stands.
 
     units (P,): sizes of the parameters beyond beta, inner order; steps (P,): how far the open question's points lie
-    from its first one, zero where there is none; correction (p, p): what the metric of beta lacks, once it is known.
+    from its first one, zero where there is none; beyond (P, P): what the second derivative is beyond the metric of
+    beta, with the sign of an information; way (c, P): points that were accepted, as questions have them; turns: how
+    often the second derivative has sent the ascent on.
     """
 
     units: Floats
     steps: Floats
-    correction: Floats | None = None
+    beyond: Floats
+    way: Floats
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,8 @@ class CrossedModel(VectorModel):
                 error=0.0,
                 units=self._sizes(phi),
                 steps=np.zeros(len(phi)),
+                beyond=np.zeros((len(phi), len(phi))),
+                way=np.zeros((0, len(phi))),
             )
             return self._ask(begun, SPACING * begun.units)
         assert isinstance(state, CrossedState)
@@ -145,7 +161,14 @@ class CrossedModel(VectorModel):
         assert state.moments is not None
         places = phi[None] if points is None else np.concatenate([phi[None], points])
         return CrossedQuestion(
-            self._units(state.moments).centre, places[:, self._order()], (1,), np.inf, -1, metric=points is not None
+            self._units(state.moments).centre,
+            places[:, self._order()],
+            (1,),
+            np.inf,
+            -1,
+            near=state.way if isinstance(state, CrossedState) else places[:0],
+            metric=True,
+            rough=True,
         )
 
     def _ask(self, state: CrossedState, steps: Floats) -> CrossedState:
@@ -154,6 +177,18 @@ class CrossedModel(VectorModel):
         phi = state.ascent.trial
         points = phi + np.diag(steps)[steps != 0]
         return replace(state, question=self.question_at(state, phi, points), steps=steps)
+
+    def _onward(self, state: CrossedState) -> CrossedState:
+        """At the ascent's trial, with points nearby while steps are long, and for columns that are zero, or on the way
+        there or back: no other point says how the log-likelihood bends in them.
+        """
+        at = state.ascent
+        assert at is not None
+        wanted = ~ascent.free_parameters(at.trial, self.blocks) | (at.move > NEAR)
+        for column in columns_of(at.trial, self.blocks):
+            there, here = at.trial[column], at.trial[column] if at.best is None else at.best.phi[column]
+            wanted[column] |= np.max(np.abs(there - here)) > CHANGED * np.max(np.abs(here))
+        return self._ask(state, np.where(wanted, SPACING * state.units, 0.0))
 
     def _sizes(self, phi: Floats) -> Floats:
         """(P,) of the parameters beyond beta: theta's start, by the row it stands in; one for log aux."""
@@ -167,13 +202,16 @@ class CrossedModel(VectorModel):
 
     def _stepped(self, state: CrossedState, total: CrossedSummand) -> CrossedState:
         assert state.ascent is not None
-        at = state.ascent
-        point, state = self._measured(state, total)
+        at, p = state.ascent, len(self.columns)
+        point, correction, state = self._measured(state, total)
         if at.best is None:
             refusals.refuse_start(point, total, self.columns, self.terms)
-        best = point if at.best is None else at.best
-        at = ascent.advance(at, point, tolerance=MOVE_TOLERANCE, slack=1e-12 * (1 + abs(best.value)))
-        p = len(self.columns)
+        else:
+            at = replace(at, best=replace(at.best, information=at.best.information + correction))
+        value = point.value if at.best is None else at.best.value
+        at = ascent.advance(at, point, tolerance=MOVE_TOLERANCE, slack=1e-12 * (1 + abs(value)))
+        if at.best is point:
+            state = replace(state, way=np.concatenate([state.way, point.phi[None, self._order()]]))
         if self._aux:
             at = bounded_aux(at, p, self.family)
         if at.outcome is Outcome.DIVERGING:
@@ -181,50 +219,40 @@ class CrossedModel(VectorModel):
         state = replace(state, ascent=at, evaluations=state.evaluations + 1)
         if state.evaluations >= self.max_evaluations:
             return replace(state, question=None)
-        if at.outcome is not Outcome.RUNNING:
-            return self._ask_curvature(state)
-        if state.correction is None and at.move < NEAR and (beta := self._standard_errors(at)) is not None:
-            assert at.best is not None  # from there again, with points nearby in beta as well
-            steps = SPACING * state.units
-            steps[:p] = BETA_SPACING * beta
-            return self._ask(replace(state, ascent=ascent.start(at.best.phi, self.blocks)), steps)
-        return self._ask(state, SPACING * state.units)
+        return self._onward(state) if at.outcome is Outcome.RUNNING else self._ask_curvature(state)
 
-    def _measured(self, state: CrossedState, total: CrossedSummand) -> tuple[Point, CrossedState]:
-        """The point at the ascent's trial, and the state with the correction where all parameters have points."""
+    def _measured(self, state: CrossedState, total: CrossedSummand) -> tuple[Point, Floats, CrossedState]:
+        """The point at the ascent's trial, what it adds to the metric so far, and the state with the metric since."""
         assert state.ascent is not None
-        phi, p, steps = state.ascent.trial, len(self.columns), state.steps
+        at, phi, steps = state.ascent, state.ascent.trial, state.steps
         value, gradients = self._read(total)
-        information = np.zeros((len(phi), len(phi)))
-        lower = np.tril_indices(p)
-        information[lower] = total.metric.round()
-        information.T[lower] = information[lower]
-        metric = information[:p, :p].copy()
-        if state.correction is not None:
-            information[:p, :p] += state.correction
-        probed = np.flatnonzero(steps)
-        for k, there in zip(probed, gradients[1:], strict=True):
-            information[k] = -(there - gradients[0]) / steps[k]
-        between = np.ix_(probed, probed)
-        information[between] = (information[between] + information[between].T) / 2
-        rest = np.setdiff1d(np.arange(len(phi)), probed)
-        information[np.ix_(rest, probed)] = information[np.ix_(probed, rest)].T
-        if len(rest) == 0 and not any(total.failed):
-            state = replace(state, correction=information[:p, :p] - metric)
-        return Point(phi, value, gradients[0], information), state
+        metric, beyond, correction = self._metric(total), state.beyond, np.zeros_like(state.beyond)
+        if at.best is not None and at.kind is Trial.STEP and at.move < NEAR and np.isfinite(value):
+            correction = _secant(phi - at.best.phi, at.best.gradient - gradients[0], metric + beyond)
+            beyond = beyond + correction
+        probed = np.flatnonzero(steps if np.isfinite(value) else np.zeros_like(steps))
+        for k, there in zip(probed, gradients[1:], strict=False):
+            row = -(there - gradients[0]) / steps[k] - metric[k]
+            # where two rows say it, their mean
+            both = np.isin(np.arange(len(phi)), probed) & (np.arange(len(phi)) < k)
+            row = np.where(both, (row + beyond[k]) / 2, row)
+            beyond = beyond.copy()
+            beyond[k], beyond[:, k] = row, row
+        return Point(phi, value, gradients[0], metric + beyond), correction, replace(state, beyond=beyond)
+
+    def _metric(self, total: CrossedSummand) -> Floats:
+        """(P, P): that of beta, zeros elsewhere."""
+        P, lower = total.values.shape[1] - 1, np.tril_indices(len(self.columns))
+        out = np.zeros((P, P))
+        out[lower] = total.metric.round()
+        out.T[lower] = out[lower]
+        return out
 
     def _read(self, total: CrossedSummand) -> tuple[float, Floats]:
         """Value at the first point, and gradients (k, P) at all, in the inner order."""
         values = total.values.round()
         back = np.argsort(self._order(), kind="stable")
         return (-np.inf if any(total.failed) else float(values[0, 0])), values[:, 1:][:, back]
-
-    def _standard_errors(self, at: ascent.State) -> Floats | None:
-        """Of beta (p,), by the metric; None where it is not positive definite."""
-        assert at.best is not None
-        p = len(self.columns)
-        factor = cholesky(at.best.information[:p, :p])
-        return None if factor is None else np.sqrt(np.diag(factor.inverse()))
 
     # -- the second derivative at the maximum --
 
@@ -240,12 +268,32 @@ class CrossedModel(VectorModel):
             largest = float(np.max(np.abs(best.phi[column])))
             steps[column] = np.minimum(steps[column], THETA_WIDTH * largest) if largest > 0 else steps[column]
         both = np.concatenate([best.phi + np.diag(steps), best.phi - np.diag(steps)])
-        question = replace(self.question_at(state, best.phi, both), metric=False)
+        question = replace(self.question_at(state, best.phi, both), rough=False)
         return replace(state, question=question, steps=steps, at_maximum=True)
 
     def _curved(self, state: CrossedState, total: CrossedSummand) -> CrossedState:
+        at = state.ascent
+        assert at is not None
+        assert at.best is not None
         if any(total.failed):
             return replace(state, question=None)
         above, below = np.split(self._read(total)[1][1:], 2)
         H = -(above - below) / (2 * state.steps[:, None])
-        return replace(state, question=None, curvature=(H + H.T) / 2)
+        H = (H + H.T) / 2
+        state = replace(state, curvature=H, beyond=H - self._metric(total), at_maximum=False)
+        move = ascent.move_in_standard_errors(replace(at.best, information=H), self.blocks)
+        if move <= FAR * MOVE_TOLERANCE or at.outcome is not Outcome.CONVERGED or state.turns == MOST_TURNS:
+            return replace(state, question=None)
+        return self._onward(replace(state, ascent=ascent.start(at.best.phi, self.blocks), turns=state.turns + 1))
+
+
+def _secant(step: Floats, fall: Floats, information: Floats) -> Floats:
+    """What symmetric rank one adds to the information (P, P), so that times the step (P,) it is the gradient's fall."""
+    rest = fall - np.array([dot(row, step) for row in information])
+    size = np.abs(np.diag(information))
+    size = np.where(size > 0, size, 1.0)
+    along = dot(rest, step)
+    if not dot(rest / size, rest) < LARGEST_SECANT * abs(along):
+        return np.zeros_like(information)
+    added: Floats = np.multiply.outer(rest, rest) / along
+    return added

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sumwise.maths.exact import ExactSum
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorQuestion
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +47,17 @@ class CrossedMoments(VectorMoments):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossedQuestion(VectorQuestion):
-    """Evaluate by Laplace's approximation: at the first point from modes that are searched from zero, at the others
-    from those of the first.  metric: whether the metric of beta is wanted at the first point, and whether the others
-    serve a metric only.
+    """Evaluate by Laplace's approximation.
+
+    near (c, P): points on the way here, as `points`.  Modes are searched from zero at the first of them, and at each
+    other one from those before; at the question's first point from those of the last one, and at its others from those
+    of its first.  So modes near by save steps, and the answer depends on the question alone.   metric: whether the
+    metric of beta is wanted at the first point; rough: whether the other points serve a metric only.
     """
 
+    near: Floats
     metric: bool
+    rough: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class CrossedSite:
         self._by_row = glmm_vectors_site.Site(rows, family, self.terms.blocks)
         self._crossing = self.terms.cross(lambda term: np.ascontiguousarray(term.group, dtype=np.int64))
         self._at_centre: tuple[bytes, Laplace] | None = None
+        self._known: dict[bytes, list[Floats]] = {}
 
     def answer(
         self, question: VectorMomentsQuestion | CrossedQuestion, threads: Executor | None = None, workers: int = 1
@@ -59,9 +60,9 @@ class CrossedSite:
         laplace, spaces = self._laplace(question.centre), self._spaces()
         places = [self._place(point) for point in question.points]
         entries = self.terms.places()
-        base = laplace.search.modes(places[0], None, spaces, threads, workers)
+        base = self._base(question, spaces, threads, workers)
         found = [laplace.answer(places[0], base, entries, spaces, threads, workers, metric=question.metric)]
-        start, decrement = (None if base.failed.any() else base.u), (ROUGH if question.metric else DECREMENT)
+        start, decrement = (None if base.failed.any() else base.u), (ROUGH if question.rough else DECREMENT)
 
         def near(place: Place) -> Answer:
             own = spaces if alone else self._spaces()
@@ -90,6 +91,24 @@ class CrossedSite:
         laplace, spaces, place = self._laplace(question.centre), self._spaces(), self._place(question.points[0])
         found: Modes = laplace.search.modes(place, None, spaces, threads, workers)
         return laplace.effects(place, found, spaces, threads, workers)
+
+    def _base(
+        self, question: CrossedQuestion, spaces: Sequence[Spaces], threads: Executor | None, workers: int
+    ) -> Modes:
+        """At the question's first point.  Those of points on the way are remembered, or searched again."""
+        search, start = self._laplace(question.centre).search, None
+        keys = [question.centre.tobytes() + question.near[:k].tobytes() for k in range(len(question.near) + 1)]
+        for k, key in enumerate(keys[1:]):
+            known = self._known.get(key)
+            if known is None and not any(later in self._known for later in keys[k + 2 :]):
+                found = search.modes(self._place(question.near[k]), start, spaces, threads, workers)
+                known = None if found.failed.any() else found.u
+            start = known
+        base = search.modes(self._place(question.points[0]), start, spaces, threads, workers)
+        self._known = {} if start is None else {keys[-1]: start}
+        if not base.failed.any():
+            self._known[keys[-1] + question.points[0].tobytes()] = base.u
+        return base
 
     # -- the rows --
 

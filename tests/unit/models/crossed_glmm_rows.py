@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sumwise.engines.local import LocalEngine
 from sumwise.loop import run
 from sumwise.models.glmm_crossed import CrossedModel
+from sumwise.models.glmm_crossed_messages import CrossedQuestion
 from sumwise.models.glmm_crossed_site import CrossedSite
 from sumwise.models.glmm_vectors import VectorEstimate
 from tests.unit.models import crossed_rows
@@ -60,6 +61,12 @@ def model_of(rows: Rows, family: tuple[str, str], **more: Any) -> CrossedModel:
         groups=groups,
         **more,
     )
+
+
+def question(centre: Floats, points: Floats, *, near: Floats | None = None, metric: bool = False) -> CrossedQuestion:
+    """At the points (k, P); near: none unless given."""
+    way = points[:0] if near is None else near
+    return CrossedQuestion(centre, points, (1,), np.inf, -1, near=way, metric=metric, rough=metric)
 
 
 def fit(*sites: Rows, family: tuple[str, str], threads: int = 1, **more: Any) -> VectorEstimate:

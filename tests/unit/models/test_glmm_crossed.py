@@ -11,10 +11,10 @@ from sumwise.kernels.vectors import FAMILIES
 from sumwise.loop import run
 from sumwise.maths.ascent import Outcome
 from sumwise.models.glmm_crossed import CrossedModel
-from sumwise.models.glmm_crossed_messages import CrossedQuestion, CrossedSummand
+from sumwise.models.glmm_crossed_messages import CrossedSummand
 from sumwise.models.glmm_crossed_site import CrossedSite
 from tests.unit.models import vector_fitting
-from tests.unit.models.crossed_glmm_rows import Rows, fit, model_of, simulated, term
+from tests.unit.models.crossed_glmm_rows import Rows, fit, model_of, question, simulated, term
 
 
 def one_factor(rows: vector_fitting.Rows, blocks: tuple[int, ...]) -> Rows:
@@ -53,8 +53,7 @@ def test_gradients_at_the_points_of_a_question_are_the_differences_of_values(fam
     point = np.array([0.2, 0.3, 0.5, 0.4, 0.6, *aux])
     steps = [k * h * unit for unit in np.eye(len(point)) for h in (1e-3,) for k in (1, -1, 2, -2)]
     centre = np.array([0.0, 0.1, 0.0, 0.0, 0.0])
-    question = CrossedQuestion(centre, point + np.array([np.zeros(len(point)), *steps]), (1,), np.inf, -1, metric=False)
-    total = site.answer(question)
+    total = site.answer(question(centre, point + np.array([np.zeros(len(point)), *steps])))
     assert isinstance(total, CrossedSummand)
     values = total.values.round()
     four = values[1:, 0].reshape(len(point), 4)
@@ -71,8 +70,7 @@ def test_the_covariance_is_the_inverse_of_the_second_derivative() -> None:
     site, phi = CrossedSite(rows, ("poisson", "log")), np.concatenate([estimate.beta, estimate.theta])
     se = np.sqrt(np.diag(estimate.vcov))
     points = [phi + k * 5e-3 * se[i] * unit for i, unit in enumerate(np.eye(len(phi))) for k in (1, -1, 2, -2)]
-    question = CrossedQuestion(np.zeros(4), np.array([phi, *points]), (1,), np.inf, -1, metric=False)
-    answer = site.answer(question)
+    answer = site.answer(question(np.zeros(4), np.array([phi, *points])))
     assert isinstance(answer, CrossedSummand)
     gradients = answer.values.round()[:, 1:]
     assert np.max(np.abs(gradients[0]) * se) < 1e-7
@@ -121,7 +119,9 @@ def test_a_point_whose_neighbour_fails_counts_as_too_low() -> None:
         state = model.step(state, broken)
     assert before is not None
     assert state.ascent is not None
-    assert state.ascent.best is before.best
+    assert before.best is not None
+    assert state.ascent.best is not None
+    assert state.ascent.best.value == before.best.value
     assert state.ascent.rejected == before.rejected + 1
 
 
