@@ -43,8 +43,11 @@ SAFE = 1e-8
 MOST_STEPS = 100
 MOST_HALVINGS = 40
 
-NEGLIGIBLE = 2.0**-100
+NEGLIGIBLE = 2.0**-60
 """Numbers of rows below this count as zero: H is at least I, and sums of such different sizes are slow."""
+
+WILD = 2.0**50
+"""Numbers of rows beyond this count as infinite: a place so far out is not worth the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,8 @@ class Search:
         rows = self.rows
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = terms(*rows.family, eta, rows.y, rows.size, at.aux)
-            return np.where(np.abs(found) < NEGLIGIBLE, 0.0, found)
+            size = np.abs(found)
+            return np.where(size < NEGLIGIBLE, 0.0, np.where(size > WILD, np.inf, found))
 
     def bad_components(self, *values: Floats) -> Bools:
         """(components,): where a value of a row is not finite."""

@@ -76,7 +76,7 @@ def fit(*sites: Rows, family: tuple[str, str], threads: int = 1, **more: Any) ->
         return model.finish(run(model, engine)[0])
 
 
-def term(group: str, code: Sequence[int], **z: Floats) -> RandomTerm:
+def term(group: str, code: Sequence[int] | NDArray[np.int64], **z: Floats) -> RandomTerm:
     """(0 + z | group)."""
     labels, numbers = np.unique(code, return_inverse=True)
     return RandomTerm(list(z.values()), numbers.astype(np.int64), tuple(labels.tolist()), tuple(z), group)
