@@ -144,7 +144,7 @@ template <int Q> struct Effects {
         }
     }
     /// f'(u), and the lower triangle of -f''(u)
-    INLINE void slope(const lanes* at, lanes* g, Small<Q>& H) const {
+    OUTSIDE void slope(const lanes* at, lanes* g, Small<Q>& H) const {
         lanes psi[ROW_GROUP], d1[ROW_GROUP], w1[ROW_GROUP];
         for (int a = 0; a < Q; ++a) {
             g[a] = all(0.0);
@@ -206,7 +206,7 @@ template <int Q> struct Effects {
     }
 
     /// At the mode: f, W and its derivative, Z'l', Z'WA, S.
-    INLINE void bend() {
+    OUTSIDE void bend() {
         lanes psi[ROW_GROUP], d1[ROW_GROUP];
         Small<Q> H;
         peak = all(0.0);

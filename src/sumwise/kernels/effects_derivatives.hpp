@@ -64,7 +64,7 @@ template <int Q> struct VectorDerivatives {
     }
 
     /// The sums at each node.  lower (P (P + 1) / 2), if wanted: minus the averages of the second derivatives.
-    INLINE NodeSums add_rows(const NodeVectors& nodes, lanes* lower) {
+    OUTSIDE NodeSums add_rows(const NodeVectors& nodes, lanes* lower) {
         const int64_t K = nodes.count;
         NodeSums sums{arena.take(c * K), arena.take(K), arena.take(K)};
         lanes *D = arena.take(ROW_GROUP * NODE_GROUP), *V = arena.take(ROW_GROUP * (c > m ? c : m)), *S = arena.take(c * c),
@@ -108,7 +108,7 @@ template <int Q> struct VectorDerivatives {
                             for (int j = 0; j < 1 + Q; ++j) mean_a[i][j] = fma(moment[j], d1a[i], mean_a[i][j]);
                     }
                 }
-                product_columns(sums.T + from, K, C, D, NODE_GROUP, r.size, to - from);
+                product_columns(sums.T + from, K, C, c, D, NODE_GROUP, r.size, to - from);
             }
             if (!lower) continue;
             for (int i = 0; i < r.size; ++i)
@@ -143,16 +143,6 @@ template <int Q> struct VectorDerivatives {
         }
         return sums;
     }
-    /// out (c, stride) += C'D for the first `count` columns of D (rows, pitch).
-    INLINE void product_columns(lanes* out, int64_t stride, const lanes* C, const lanes* D, int64_t pitch, int size, int64_t count) {
-        int64_t j = 0;
-        for (; j + TILE_C <= c; j += TILE_C) product_rows<TILE_C, true>(out + j * stride, stride, C + j, c, D, pitch, size, count);
-        switch (c - j) {
-            case 3: return product_rows<3, true>(out + j * stride, stride, C + j, c, D, pitch, size, count);
-            case 2: return product_rows<2, true>(out + j * stride, stride, C + j, c, D, pitch, size, count);
-            case 1: return product_rows<1, true>(out + j * stride, stride, C + j, c, D, pitch, size, count);
-        }
-    }
     /// One row's part of the information in theta: z_a z_c w u_b u_d, and z_a d(l')/d log aux u_b.
     INLINE void add_theta(const lanes* z, const lanes* mean, const lanes* mean_a, lanes* tt, lanes* ta) {
         const int64_t *row = g.query.row, *column = g.query.column;
@@ -167,7 +157,7 @@ template <int Q> struct VectorDerivatives {
     }
 
     /// lower -= the covariance over the nodes of the score  (X'l', (Z'l')_a u_b, sum dl/d log aux).
-    INLINE void subtract_covariance(const NodeVectors& nodes, const NodeSums& sums, lanes* lower) {
+    OUTSIDE void subtract_covariance(const NodeVectors& nodes, const NodeSums& sums, lanes* lower) {
         const int64_t K = nodes.count;
         lanes *score = arena.take(K * P), *weighted = arena.take(K * P), *H = arena.take(P * P), *mean = arena.take(P);
         for (int64_t j = 0; j < P; ++j) mean[j] = all(0.0);
@@ -189,7 +179,7 @@ template <int Q> struct VectorDerivatives {
     }
 
     /// The gradient of L in (beta, theta, log aux) into out (P).
-    INLINE void gradient(const NodeVectors& nodes, const NodeSums& sums, lanes* out) {
+    OUTSIDE void gradient(const NodeVectors& nodes, const NodeSums& sums, lanes* out) {
         const int64_t K = nodes.count;
         lanes u_bar[Q], lambda[Q], aux_bar = all(0.0);
         Small<Q> N, W, Lambda_bar;  // N = S_bar'S, then adjoint of S'HS;  W = H_bar

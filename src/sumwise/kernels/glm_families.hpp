@@ -8,7 +8,6 @@ namespace {  // each level keeps its own copy: merged at link time, all levels w
 
 /// mu: mean of one trial; slope: d mu / d eta; deviance: of the row, with its weight; score: dl/deta, weight: expected and
 /// observed: actual -d2l/deta2, all at dispersion one.  Pearson's chi^2 of the row is score^2 / weight.
-#define OUTSIDE __attribute__((noinline))  // a call for eight rows costs nothing, and the compiler is spared copies
 struct Fitted { lanes mu, slope, deviance, score, weight, observed; };
 
 /// y log(y / over), 0 at y = 0.

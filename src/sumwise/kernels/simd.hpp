@@ -29,6 +29,7 @@ typedef double part_at __attribute__((vector_size(8 * WIDTH), aligned(8), may_al
 typedef int64_t ipart_at __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
 
 #define INLINE inline __attribute__((always_inline))
+#define OUTSIDE __attribute__((noinline))  // work that dwarfs its call: the compiler is spared copies of it
 #define EACH_PART _Pragma("GCC unroll 8") for (int i = 0; i < PARTS; ++i)
 
 struct mask { ipart m[PARTS]; };
@@ -79,19 +80,23 @@ INLINE lanes absolute(lanes a) { lanes r; EACH_PART r.v[i] = (part)((ipart)a.v[i
 INLINE lanes larger(lanes a, lanes b) { return select(a > b, a, b); }
 INLINE lanes smaller(lanes a, lanes b) { return select(a < b, a, b); }
 
+#if !defined(__FMA__) && !defined(__aarch64__)  // no such instruction: the C library's is slower and gives the same bits
+OUTSIDE inline part fma_part(part a, part b, part c) {
+    part r;
+    for (int i = 0; i < WIDTH; ++i) r[i] = __builtin_fma(a[i], b[i], c[i]);
+    return r;
+}
+#else
 INLINE part fma_part(part a, part b, part c) {
 #if defined(__AVX512F__)
     return (part)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 #elif defined(__FMA__)
     return (part)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-#elif defined(__aarch64__)
+#else
     return (part)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
-#else  // no such instruction at this level: the C library's fma is slower and gives the same bits
-    part r;
-    for (int i = 0; i < WIDTH; ++i) r[i] = __builtin_fma(a[i], b[i], c[i]);
-    return r;
 #endif
 }
+#endif
 /// a b + c with one rounding.
 INLINE lanes fma(lanes a, lanes b, lanes c) { lanes r; EACH_PART r.v[i] = fma_part(a.v[i], b.v[i], c.v[i]); return r; }
 INLINE lanes fma(lanes a, lanes b, double c) { return fma(a, b, all(c)); }
