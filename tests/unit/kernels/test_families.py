@@ -33,15 +33,13 @@ def spread(eta: float, link: str) -> float:
 
 
 @pytest.mark.parametrize(("family", "link"), families.NUMBER)
-def test_terms_agree_with_100_digit_arithmetic_over_the_whole_range(family, link):
+def test_terms_agree_with_400_digit_arithmetic_over_the_whole_range(family, link):
     """tests/reference/links.json."""
     points = [p for p in POINTS if p[:2] == (family, link)]
     assert len(points) > 30
     for _, _, eta, y, n, aux, p in points:
         found = families.terms(family, link, eta, y, n, aux)[:, 0]
         for k, (got, text, size) in enumerate(zip(found, p["derivatives"], p["magnitude"], strict=True)):
-            if link == "cloglog" and eta == -700 and k > 1:
-                continue  # 1 - exp(-1e-304): more digits than those numbers were made with
             truth = mpf(text) * (1 if k < 2 else -1)
             if abs(truth) > np.finfo(float).max:
                 assert got == np.sign(truth) * np.inf

@@ -26,7 +26,7 @@ def test_rows_agree_with_their_plain_twin(family, link):
             assert abs(mpf(float(found[name][0])) - value) < 2e-13 * abs(value) + 1e-15, (name, eta, y, n, aux)
 
 
-def test_derivatives_in_the_size_agree_with_100_digit_arithmetic():
+def test_derivatives_in_the_size_agree_with_400_digit_arithmetic():
     """tests/reference/links.json, in units of 2^-53 of the terms that the derivatives are made of."""
     points = [p for p in reference.load("links")["points"] if p["family"] == "negative binomial"]
     assert len(points) > 100
