@@ -18,13 +18,13 @@ demo: setup  ## the main job on real data
 	$(BIN)/sumwise demo
 
 test: setup  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: setup  ## format, lint, types, tests, import walls (the walls are a test)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 format: setup
 	$(BIN)/ruff format .
@@ -33,6 +33,11 @@ format: setup
 bench: setup  ## ratios against other software and against the machine's limit
 	$(BIN)/python -m bench.run --quick
 	$(BIN)/python -m bench.least_squares --quick
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt || true  # what is missing is named
+	$(BIN)/python -m bench.glm --rows 100000
+	$(BIN)/python -m bench.models --quick
+	$(BIN)/python -m bench.validation
+	$(BIN)/python -m bench.coverage
 	$(BIN)/python -m bench.rounds
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || true  # bench.fuzz says if it is not there
 	$(BIN)/python -m bench.fuzz

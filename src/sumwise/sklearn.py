@@ -108,7 +108,8 @@ class SumwiseClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     link: None for "logit", or "probit", "cloglog"; fit_intercept: as above.
     separation: where columns separate the classes no coefficient is finite.  "shrink" says so with a warning, and fits
     again with p / n of an observation more at each row, shared out as the classes are [Clogg et al. 1991]: predictions
-    are sound, standard errors of `result_` are not.   "error" raises SeparationError, as sumwise.fit does.
+    are sound, standard errors of `result_` are not.  "error" raises SeparationError, as sumwise.fit does; so do mixed
+    models either way.
     classes_ (2,): the second is the one whose probability is modelled; coef_ (1, p), intercept_ (1,), as scikit-learn's
     logistic regression has them; result_: the fit.
     """
@@ -140,7 +141,7 @@ class SumwiseClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         try:
             return super()._result(formula, table)
         except SeparationError as error:
-            if self.separation == "error":
+            if self.separation == "error" or "|" in formula:  # shares of successes have no groups
                 raise
             warnings.warn(f"{error}; coefficients are shrunk", ConvergenceWarning, stacklevel=3)
         more, mean_y = (table.shape[1] - 1) / len(table), float(table["y"].mean())

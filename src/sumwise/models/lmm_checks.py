@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum
+from fractions import Fraction
+from math import fsum, log10
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -19,6 +20,9 @@ Floats = NDArray[np.float64]
 
 LEAST_PIVOT = 1e-12
 """A column is collinear when the columns before it explain all but this share of its sum of squares."""
+
+SMALLEST_SQUARE = Fraction(1, 2**960)
+"""Sums of squares below this lose digits in products, or vanish."""
 
 LEAST_RESIDUAL = 1e-20
 """The fit is perfect when columns and groups explain all but this share of the response's sum of squares."""
@@ -71,6 +75,13 @@ def check_counts(moments: Moments, model: Model) -> None:
 def check_columns(moments: Moments, model: Model, centre: Floats) -> None:
     """Raises DataError where columns or response cannot identify the model."""
     p, n = len(model.columns), moments.rows
+    for j, name in enumerate((*model.columns, "the response")):
+        square = moments.gram.fraction(j, j)
+        if 0 < square < SMALLEST_SQUARE:
+            raise DataError(
+                f"{name if j == p else f'column {name!r}'}: values are so small that squares of them leave the range "
+                f"of floating point (their sum of squares is {_power_of_ten(square)}); change the unit"
+            )
     gram = products(moments.gram, centre, model.intercept)
     X = gram[:p, :p].copy()
     if model.intercept is not None:  # centred, it stands apart from the other columns
@@ -92,6 +103,11 @@ def _nothing(square: float, moments: Moments, j: int, centre: Floats) -> bool:
     """Whether what is left of a column about its mean is the rounding of that mean."""
     whole = float(moments.gram.fraction(j, j))
     return square <= 1e-30 * whole if centre[j] != 0 else square == 0
+
+
+def _power_of_ten(value: Fraction) -> str:
+    """About how large, where no float64 is."""
+    return f"about 1e{round((value.numerator.bit_length() - value.denominator.bit_length()) * log10(2))}"
 
 
 def _check_term(term: Term, groups: int, alone: int, rows: int) -> None:

@@ -289,6 +289,15 @@ def test_a_constant_response():
     assert "the response is the same in all 60 rows (0.1)" in refusal(replace(rows, y=np.full(60, 0.1)))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-160])
+def test_numbers_whose_squares_vanish(size):
+    """They are not called constant, and no digits of theirs are lost in silence."""
+    rows = simulated(10, 6)
+    assert "the response: values are so small that squares" in refusal(replace(rows, y=rows.y * size))
+    X = rows.X * (1.0, size)
+    assert f"column '{rows.columns[1]}': values are so small" in refusal(replace(rows, X=X))
+
+
 def test_a_perfect_fit():
     """Columns alone, or columns and groups, explain every row."""
     rows = simulated(10, 6)
