@@ -18,6 +18,7 @@ from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_links import LINKS
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.protocol import ledger, messages, payloads
 from sumwise.protocol.codec import HASH_BYTES, NO_HASH, Reader, Writer
@@ -117,6 +118,30 @@ def lmm_summands(draw: st.DrawFn) -> lmm.Summand:
     return lmm.Summand(values, draw(st.none() | sums(st.integers(0, 3))), draw(counts))
 
 
+def table(draw: st.DrawFn, *shape: int) -> ExactSum:
+    many = shape[0] * shape[1]
+    return exact_sum(draw(st.lists(values_of_sums, min_size=many, max_size=many)), shape)
+
+
+@st.composite
+def vector_payloads(draw: st.DrawFn) -> Any:
+    k, n = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    match draw(st.integers(0, 3)):
+        case 0:
+            return VectorMomentsQuestion(draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**32 - 1)))
+        case 1:
+            found = [draw(counts) for _ in range(5)]
+            return VectorMoments(*found, draw(sums(st.integers(0, 3))), table(draw, 2, n - 1), draw(sums(4)))  # type: ignore[arg-type]
+        case 2:
+            points = np.array(draw(st.lists(finite, min_size=k * n, max_size=k * n))).reshape(k, n)
+            orders = tuple(draw(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=4)))
+            tolerance, information = draw(st.floats(0, allow_nan=False)), draw(st.integers(-1, 2**31 - 1))
+            return VectorQuestion(points[0], points, orders, tolerance, information, draw(st.booleans()))
+    used = tuple(tuple(draw(counts) for _ in range(n)) for _ in range(k))
+    failed = tuple(draw(counts) for _ in range(k))
+    return VectorSummand(table(draw, k, n), table(draw, k, draw(st.integers(0, 3))), used, failed)
+
+
 some_counts = st.lists(counts, max_size=3).map(tuple)
 glm_or_lmm = st.one_of(
     st.builds(GlmMomentsQuestion, st.sampled_from(sorted(LINKS))),
@@ -141,6 +166,7 @@ glm_or_lmm = st.one_of(
         sums(st.integers(0, 3)),
     ),
     lmm_summands(),
+    vector_payloads(),
 )
 any_payload = st.one_of(summands, questions(), st.just(LinearQuestion()), st.just(MomentsQuestion()), glm_or_lmm)
 
@@ -311,7 +337,7 @@ def test_changed_payloads_are_refused_or_say_exactly_what_they_spell(pair: tuple
     assert found is None or payloads.encode(found) == pair[1]
 
 
-@given(st.integers(1, 15), st.binary(max_size=120))
+@given(st.integers(1, 19), st.binary(max_size=120))
 @settings(max_examples=300, deadline=None)
 def test_random_payloads_are_refused_or_say_exactly_what_they_spell(kind: int, data: bytes) -> None:
     assert read(payloads.decode, data) is None

@@ -38,4 +38,4 @@ def _result(written: Written, model: Any, state: Any, here: Here) -> Fit:
     return (CROSSED if isinstance(model, CrossedModel) else VECTORS).result(written, model, state, here)
 
 
-GENERALIZED_MIXED = Method(VECTORS.check, _model, _site, _record, _result, in_studies=False)
+GENERALIZED_MIXED = Method(VECTORS.check, _model, _site, _record, _result)

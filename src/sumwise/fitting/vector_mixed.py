@@ -140,4 +140,4 @@ def _result(written: Written, model: VectorModel, state: VectorState, here: Here
     )
 
 
-VECTORS = Method(check, _model, _site, _record, _result, in_studies=False)
+VECTORS = Method(check, _model, _site, _record, _result)

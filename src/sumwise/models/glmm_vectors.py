@@ -169,7 +169,7 @@ class VectorModel:
 
     def start(self) -> VectorState:
         """Before round 1."""
-        return VectorState(VectorMomentsQuestion())
+        return VectorState(VectorMomentsQuestion(len(self.columns), len(self.effects)))
 
     def ask(self, state: VectorState) -> VectorMomentsQuestion | VectorQuestion | None:
         """The next question, or None when the fit is over."""
@@ -278,7 +278,7 @@ class VectorModel:
             if state.bound == QUADRATURE_BOUND and points is None:  # the second measures the first's error
                 orders = (order, min(max(order + order // 2, order + 4), MOST_NODES[q] + 10))
         places = (phi[None] if points is None else points)[:, self._order()]
-        return VectorQuestion(self._units(moments).centre, places, orders, tolerance, information)
+        return VectorQuestion(self._units(moments).centre, places, orders, tolerance, information, bool(self._aux))
 
     def _spacing(self, at: ascent.State) -> Floats | None:
         assert at.best is not None

@@ -14,7 +14,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class VectorMomentsQuestion:
-    """Round 1: counts and column sums.  Carries nothing."""
+    """Round 1: counts and column sums.  columns, effects: how many columns X and Z have, p and q; what is asked of the
+    rows does not depend on them.
+    """
+
+    columns: int = 0
+    effects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class VectorQuestion:
     centre (p + q,): subtracted from the columns of X and Z; points (k, P): rows (beta, theta, log aux), on the
     centred columns; orders: numbers of nodes a dimension to try in turn, a group takes the first whose value differs
     from the one before by at most `tolerance`, but the very first where the tolerance is infinite; information: nodes
-    a dimension for Louis' information, 0 for those of the value, -1 for none.
+    a dimension for Louis' information, 0 for those of the value, -1 for none; aux: whether the family has one.
     """
 
     centre: Floats
@@ -65,6 +70,7 @@ class VectorQuestion:
     orders: tuple[int, ...]
     tolerance: float
     information: int
+    aux: bool = False
 
 
 @dataclass(frozen=True, slots=True)

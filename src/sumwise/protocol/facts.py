@@ -62,7 +62,8 @@ class QuestionFacts:
     """What a question makes of the rows, through the weights w that it gives them.
 
     rows: of the site; concentration: effective count of the weights; effective: of each weighted column, by name;
-    eta_range: largest less smallest linear predictor, 0 where the question has none; digit_gaps: of what is summed.
+    eta_range: largest less smallest linear predictor, 0 where the question has none; digit_gaps: of what is summed;
+    group_leverage: the largest share of one group in a combination of what is summed, where groups are judged.
     """
 
     rows: int
@@ -70,6 +71,7 @@ class QuestionFacts:
     effective: dict[str, float]
     eta_range: float
     digit_gaps: tuple[float, ...] = ()
+    group_leverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@
     GLM summand       values, failed
     LMM moments       rows, ignored, groups, alone, entries of the Gram, squares, mixed, log_weights if weighted
     LMM summand       values, explained where it was asked for, failed
+    GLMM moments      rows, groups, ample, alike, single, columns, effects, totals
+    GLMM summand      values, constants, used, failed
 
 Counts count in ones, exact sums in 2^-1074, entries of a Gram in 2^-2148, in 2^-3222 with weights: 2^-1074, the place
 of the lowest bit of a float64, for each factor.  The width is the same for all numbers of an answer, and holds the
@@ -29,8 +31,9 @@ from sumwise.maths.gram import Gram
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Summand
+from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import payloads_glm, payloads_lmm
+from sumwise.protocol import payloads_glm, payloads_lmm, payloads_vectors
 from sumwise.protocol.masking import Label, MaskedSummand, bits_for, mask, unmask_total
 from sumwise.protocol.payloads import values_of
 from sumwise.protocol.sums import LOWEST, exact_sum, integers
@@ -158,6 +161,16 @@ def _lmm_numbers(summand: lmm.Summand) -> list[int]:
     return [*integers(summand.values), *explained, summand.failed]
 
 
+def _vector_moments_numbers(m: VectorMoments) -> list[int]:
+    sums = (integers(s) for s in (m.columns, m.effects, m.totals))
+    return [m.rows, m.groups, m.ample, m.alike, m.single, *(number for some in sums for number in some)]
+
+
+def _vector_numbers(summand: VectorSummand) -> list[int]:
+    used = (count for counts in summand.used for count in counts)
+    return [*integers(summand.values), *integers(summand.constants), *used, *summand.failed]
+
+
 _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
     LinearSummand: ("linear summand", _linear_numbers),
     Moments: ("moments", _moments_numbers),
@@ -166,6 +179,8 @@ _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
     GlmSummand: ("GLM summand", _glm_numbers),
     lmm.Moments: ("LMM moments", _lmm_moments_numbers),
     lmm.Summand: ("LMM summand", _lmm_numbers),
+    VectorMoments: ("GLMM moments", _vector_moments_numbers),
+    VectorSummand: ("GLMM summand", _vector_numbers),
 }
 
 
@@ -187,6 +202,8 @@ def _fits(question: Any, count: int, weighted: bool) -> bool:
         case lmm.Question():
             points, derivatives, sums = payloads_lmm.shape_of(question)
             return count == points * derivatives * sums + question.explained * (sums - 1) + 1
+        case VectorMomentsQuestion() | VectorQuestion():
+            return count == sum(_vector_sizes(question))
     return count == values_of(question) + len(question.orders) + 1
 
 
@@ -199,6 +216,14 @@ def _lmm_sizes(question: lmm.MomentsQuestion) -> tuple[int, int, int, int, int]:
     """How many counts of rows, counts of groups, entries, squares and mixed products there are."""
     c, blocks = question.columns, question.blocks
     return 2, 2 * len(blocks), c * (c + 1) // 2, sum(blocks), payloads_lmm.mixed_of(blocks)
+
+
+def _vector_sizes(question: VectorMomentsQuestion | VectorQuestion) -> tuple[int, ...]:
+    """How many numbers each part of the answer has."""
+    if isinstance(question, VectorMomentsQuestion):
+        return 5, question.columns, 2 * question.effects, payloads_vectors.TOTALS
+    (k, v), (_, c), orders = payloads_vectors.shapes_of(question)
+    return k * v, k * c, k * orders, k
 
 
 def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
@@ -229,6 +254,8 @@ def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
             many = shape[0] * shape[1] * shape[2]
             explained = _sums(sums[many:]) if question.explained else None
             return lmm.Summand(exact_sum(sums[:many], shape), explained, failed)
+        case VectorMomentsQuestion() | VectorQuestion():
+            return _vector_summand(question, numbers)
     size = values_of(question)
     *used, failed = numbers[size:]
     _check_counts([*used, failed])
@@ -248,6 +275,28 @@ def _lmm_moments(question: lmm.MomentsQuestion, numbers: list[int], *, weighted:
         tuple(groups[terms:]),
         _sums(squares),
         _sums(mixed),
+    )
+
+
+def _vector_summand(
+    question: VectorMomentsQuestion | VectorQuestion, numbers: list[int]
+) -> VectorMoments | VectorSummand:
+    left = iter(numbers)
+    parts = [[*islice(left, n)] for n in _vector_sizes(question)]
+    if isinstance(question, VectorMomentsQuestion):
+        counts, columns, effects, totals = parts
+        _check_counts(counts)
+        rows, groups, ample, alike, single = counts
+        squares = exact_sum(effects, (2, question.effects))
+        return VectorMoments(rows, groups, ample, alike, single, _sums(columns), squares, _sums(totals))
+    values, constants, used, failed = parts
+    _check_counts([*used, *failed])
+    of_values, of_constants, orders = payloads_vectors.shapes_of(question)
+    return VectorSummand(
+        exact_sum(values, of_values),
+        exact_sum(constants, of_constants),
+        tuple(tuple(used[k : k + orders]) for k in range(0, len(used), orders)),
+        tuple(failed),
     )
 
 

@@ -15,8 +15,9 @@ from sumwise.errors import ProtocolError
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import payloads_glm, payloads_lmm
+from sumwise.protocol import payloads_glm, payloads_lmm, payloads_vectors
 from sumwise.protocol.codec import Reader, Writer
 from sumwise.protocol.masking import MaskedSummand
 from sumwise.protocol.sums import (
@@ -34,9 +35,28 @@ from sumwise.protocol.sums import (
 MAGIC = b"SUMP"
 
 Questions = (
-    LinearQuestion | MomentsQuestion | Question | GlmMomentsQuestion | GlmQuestion | lmm.MomentsQuestion | lmm.Question
+    LinearQuestion
+    | MomentsQuestion
+    | Question
+    | GlmMomentsQuestion
+    | GlmQuestion
+    | lmm.MomentsQuestion
+    | lmm.Question
+    | VectorMomentsQuestion
+    | VectorQuestion
 )
-Summands = LinearSummand | Moments | Summand | GlmMoments | GlmSummand | lmm.Moments | lmm.Summand | MaskedSummand
+Summands = (
+    LinearSummand
+    | Moments
+    | Summand
+    | GlmMoments
+    | GlmSummand
+    | lmm.Moments
+    | lmm.Summand
+    | VectorMoments
+    | VectorSummand
+    | MaskedSummand
+)
 Payload = Questions | Summands
 
 # -- least squares --
@@ -277,6 +297,46 @@ KINDS = (
     ),
     PayloadKind(
         15, 1, "LMM summand", lmm.Summand, payloads_lmm.SUMMAND, payloads_lmm.write_summand, payloads_lmm.read_summand
+    ),
+    PayloadKind(
+        16,
+        1,
+        "GLMM moments question",
+        VectorMomentsQuestion,
+        payloads_vectors.MOMENTS_QUESTION,
+        payloads_vectors.write_moments_question,
+        payloads_vectors.read_moments_question,
+        VectorMoments,
+        payloads_vectors.are_moments_of,
+    ),
+    PayloadKind(
+        17,
+        1,
+        "GLMM moments",
+        VectorMoments,
+        payloads_vectors.MOMENTS,
+        payloads_vectors.write_moments,
+        payloads_vectors.read_moments,
+    ),
+    PayloadKind(
+        18,
+        1,
+        "GLMM question",
+        VectorQuestion,
+        payloads_vectors.QUESTION,
+        payloads_vectors.write_question,
+        payloads_vectors.read_question,
+        VectorSummand,
+        payloads_vectors.is_answer_to,
+    ),
+    PayloadKind(
+        19,
+        1,
+        "GLMM summand",
+        VectorSummand,
+        payloads_vectors.SUMMAND,
+        payloads_vectors.write_summand,
+        payloads_vectors.read_summand,
     ),
 )
 

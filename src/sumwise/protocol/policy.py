@@ -241,11 +241,14 @@ def combinations(facts: Facts, policy: Policy) -> Refusal | None:
 def groups_apart(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: solving for a group.  The sums of a linear mixed model weigh a group by functions of its size and effects;
     the one whose size is like no other's is told from the rest by as many equations as there are sizes.  And a column
-    that varies within one group alone has that group's products.   A policy whose min_groups is 1 lets them be told.
+    that varies within one group alone has that group's products.   In mixed models of other families: parameters under
+    which all groups saturate but one.   A policy whose min_groups is 1 lets them be told.
     """
     found = "one group has {} of the sum of squares of a combination of what leaves"
     threshold = policy.max_leverage if policy.min_groups > 1 else math.inf
-    return _at_most("group-leverage", facts.design.group_leverage, threshold, found)
+    figures = (facts.design.group_leverage, facts.question.group_leverage)
+    worst = math.nan if any(map(math.isnan, figures)) else max(figures)
+    return _at_most("group-leverage", worst, threshold, found)
 
 
 def digits(facts: Facts, policy: Policy) -> Refusal | None:

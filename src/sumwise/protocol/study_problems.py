@@ -12,6 +12,7 @@ from typing import Any
 from sumwise.errors import UsageError, shown
 from sumwise.models.glm_links import LINKS
 from sumwise.models.glmm import MOST_NODES
+from sumwise.models.glmm_vectors_site import FAMILIES as MIXED_FAMILIES
 from sumwise.protocol import plain, study_groups
 from sumwise.protocol.fields import COUNT, NAME, TOKEN
 from sumwise.protocol.keys import KEY_BYTES
@@ -22,6 +23,7 @@ from sumwise.protocol.policy import Policy
 FAMILIES = ("gaussian", *LINKS)
 
 LINEAR, LINEAR_MIXED, GENERALIZED, MIXED = "linear", "linear mixed", "generalized linear", "logistic mixed"
+VECTORS = "generalized linear mixed"
 """Kinds of models that studies fit."""
 
 OPTIONS = {
@@ -29,6 +31,7 @@ OPTIONS = {
     LINEAR_MIXED: ("missing", "weights", "method"),
     GENERALIZED: ("missing", "link", "weights", "weights_as", "size"),
     MIXED: ("missing", "nodes"),
+    VECTORS: ("missing", "link", "nodes", "weights"),
 }
 """Kind of model -> options that it knows."""
 
@@ -37,6 +40,7 @@ _NEEDED = {
     LINEAR_MIXED: ("missing", "method"),
     GENERALIZED: ("missing", "link"),
     MIXED: ("missing", "nodes"),
+    VECTORS: ("missing", "link", "nodes"),
 }
 
 
@@ -63,12 +67,22 @@ class Options:
 
 
 def kind_of(family: str, options: Options, contract: Mapping[str, Any]) -> str:
-    """Which kind of model is meant: a link tells a generalized linear model from one with a random intercept, random
-    effects in the contract a linear mixed model from a linear one.
+    """Which kind of model is meant: random effects in the contract tell a mixed model from others, a link any other
+    model from the logistic one with a random intercept.
     """
+    mixed = bool(contract.get("random")) if isinstance(contract, Mapping) else False
     if family == "gaussian":
-        return LINEAR_MIXED if contract.get("random") else LINEAR
-    return MIXED if family == "binomial" and options.link is None else GENERALIZED
+        return LINEAR_MIXED if mixed else LINEAR
+    if family == "binomial" and options.link is None:
+        return MIXED
+    return VECTORS if mixed else GENERALIZED
+
+
+def links_of(kind: str, family: str) -> tuple[str, ...]:
+    """The links that a kind of model has for a family."""
+    if kind == VECTORS:
+        return tuple(link for name, link in MIXED_FAMILIES if name == family)
+    return LINKS[family] if kind == GENERALIZED else ()
 
 
 def _is_key(value: Any) -> bool:
@@ -206,8 +220,13 @@ def _options_problems(right: Mapping[str, Any]) -> list[str]:
             )
         elif not holds(value):
             found.append(line(f"options.{name}", f"it is {shown(value)}", belongs))
-    if kind == GENERALIZED and isinstance(given.get("link"), str) and given["link"] not in LINKS[family]:
-        found.append(line("options.link", f"it is {shown(given['link'])}", f"one of {', '.join(LINKS[family])}"))
+    links = links_of(kind, family)
+    if kind == VECTORS and not links:
+        found.append(f"family: {shown(family)} is not available with random effects")
+    elif links and isinstance(given.get("link"), str) and given["link"] not in links:
+        found.append(line("options.link", f"it is {shown(given['link'])}", f"one of {', '.join(links)}"))
+    if kind == VECTORS and family == "binomial" and "weights" in given:
+        found.append("options.weights: a binomial response with random effects takes none")
     if kind == GENERALIZED and "size" in given and family != "negbinomial":
         found.append(f"options.size: only the negative binomial has a size, and the family is {family!r}")
     missing = [name for name in _NEEDED.get(kind, ()) if name not in given]

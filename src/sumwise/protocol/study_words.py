@@ -9,13 +9,14 @@ from typing import Any
 from sumwise.models import lmm_messages
 from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
+from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
 from sumwise.models.linear import LinearQuestion
 from sumwise.protocol import masked, plain
 from sumwise.protocol.codec import digest
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Study
 from sumwise.protocol.study_groups import groups_in_words
-from sumwise.protocol.study_problems import GENERALIZED, LINEAR, LINEAR_MIXED, MIXED
+from sumwise.protocol.study_problems import GENERALIZED, LINEAR, LINEAR_MIXED, MIXED, VECTORS
 
 WIDTH = 100
 
@@ -92,6 +93,11 @@ def _kind(study: Study) -> str:
         return f"a linear mixed model with effects of each '{_factor(study)}', by {options.method}"
     if study.kind == GENERALIZED:
         return f"a generalized linear model of {_FAMILIES[study.family]}, with the link {options.link}"
+    if study.kind == VECTORS:
+        return (
+            f"a generalized linear mixed model of {_FAMILIES[study.family]}, with the link {options.link} and effects "
+            f"of each '{_factor(study)}'"
+        )
     return "a logistic model with a random intercept for each group"
 
 
@@ -132,9 +138,10 @@ def _asked(study: Study) -> list[str]:
         return [*said, *groups_in_words(study.contract), later]
     nodes = study.options.nodes
     how = "as many as its accuracy needs" if nodes == "auto" else f"fixed at {nodes}"
+    effects = "the effects" if study.kind == VECTORS else "the random intercept"
     return [
         *said,
-        f"Quadrature nodes for the random intercept of each group: {how}.",
+        f"Quadrature nodes for {effects} of each group: {how}.",
         *groups_in_words(study.contract),
         later,
     ]
@@ -178,6 +185,8 @@ def _leaves(study: Study) -> list[str]:
     if study.kind == LINEAR_MIXED:
         question = lmm_messages.MomentsQuestion(p + 1, (), weighted)
         return [names, *_leaves_linear_mixed(study, p), *_seen(study, question)]
+    if study.kind == VECTORS:
+        return [names, *_leaves_vectors(study, p), *_seen(study, VectorMomentsQuestion(p))]
     if study.kind == LINEAR:
         units = (
             f"{2 * (p + 2)} numbers that say in which units the {p + 1} columns and the weights count: the place of "
@@ -252,13 +261,39 @@ def _leaves_linear_mixed(study: Study, p: int) -> list[str]:
     ]
 
 
+def _leaves_vectors(study: Study, p: int) -> list[str]:
+    blocks = [len(term["names"]) for term in study.contract["random"]]
+    q, aux = sum(blocks), study.family in ("negbinomial", "gamma")
+    P = p + sum(b * (b + 1) // 2 for b in blocks) + aux
+    of_rows = " and 3 sums over rows, of functions of the response at the family's own parameter" if aux else ""
+    return [
+        f"In round 1: 5 counts (rows, groups, groups with as many rows as effects, groups that are all successes or "
+        f"all failures, groups of a single trial) and {p + 2 * q + 4} sums over rows (each column of the model; each "
+        f"column whose effects vary by group, and its square; the response, the trials or weights, these times the "
+        f"exponential of the offset, and the log-likelihood's part without parameters).",
+        f"In each later round: {2 + P + P * (P + 1) // 2} sums over groups, at the parameters asked for: 1 "
+        f"log-likelihood, {P} first and {P * (P + 1) // 2} second derivatives, 1 measured error of the "
+        f"quadrature{of_rows}.",
+        *(
+            []
+            if study.options.nodes == "auto"
+            else [
+                f"In one or two rounds instead {2 + P} sums over groups at each of {4 * P} points around the maximum."
+            ]
+        ),
+        "With them a count of groups for each number of quadrature nodes that was tried, and 1 count of groups for "
+        "which there was no finite number.",
+        _rounds(study),
+    ]
+
+
 def _rounds(study: Study) -> str:
     most = study.most_rounds
     return f"At most {most} round{'s' if most > 1 else ''} in all; the site answers each of them once."
 
 
 def _stays(study: Study) -> list[str]:
-    mixed = study.kind in (MIXED, LINEAR_MIXED)
+    mixed = study.kind in (MIXED, LINEAR_MIXED, VECTORS)
     return [
         "Rows as such, and names, texts or dates in them; files, and where they lie: no message has room for them.",
         *(["Names of groups; numbers of one group, unless a site has no other."] if mixed else []),
@@ -296,8 +331,8 @@ _RULES = {
     "max_parameters_per_row": "More than {} parameters a row.",
     "min_effective": "A column that rests on fewer than {} rows, effectively.",
     "min_cell": "Fewer than {} rows in a cell of two columns of two values.",
-    "max_leverage": "A row, or in a linear mixed model with min_groups above 1 a group, with more than {} of the sum "
-    "of squares of some combination of columns.",
+    "max_leverage": "A row, or with min_groups above 1 a group, with more than {} of the sum of squares of some "
+    "combination of columns.",
     "max_digit_gap": "Digits in a few rows, of columns or of what is summed, that are finer by more than {} bits than "
     "those of the others.",
     "min_effective_rows": "Weights of a question that rest on fewer than {} rows, effectively.",

@@ -15,12 +15,14 @@ from sumwise.fitting.glm import GLM, link_of
 from sumwise.fitting.linear import LINEAR
 from sumwise.fitting.linear_mixed import LINEAR_MIXED
 from sumwise.fitting.method import Method
+from sumwise.fitting.mixed import MIXED
 from sumwise.fitting.options import Options
+from sumwise.fitting.vector_mixed import link_of as mixed_link_of
 from sumwise.models.lmm import METHODS
 from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Options as StudyOptions
 from sumwise.protocol.study import Study
-from sumwise.studies.plan import check_in_studies
+from sumwise.studies.plan import check_effects, check_in_studies
 
 MOST_ROUNDS = 30
 """Rounds that a study may take, if nothing else is said; one of a linear model takes one."""
@@ -62,6 +64,7 @@ def draft(
         raise misplaced(formula, call.at, fault)
     sources = open_sites(example, options.decimal)
     contract = agree(parsed, sources, missing="drop", weights=options.weights, family=options.family)
+    check_effects(method, parsed, contract)
     values = contract.to_dict()
     by_name = {column["name"]: column for column in values["columns"]}
     for name, unit in (units or {}).items():
@@ -105,7 +108,9 @@ def _given(method: Method, options: Options) -> StudyOptions:
     if method is GLM:
         means = options.weights_as if weights is not None else None
         return StudyOptions(missing, weights=weights, link=link_of(options), weights_as=means, size=options.size)
-    return StudyOptions(missing, nodes=options.nodes)
+    if method is MIXED:
+        return StudyOptions(missing, nodes=options.nodes)
+    return StudyOptions(missing, nodes=options.nodes, weights=weights, link=mixed_link_of(options))
 
 
 def _column(columns: Mapping[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from sumwise.data import DesignBlock, Source
 from sumwise.errors import SiteError, SumwiseError, UsageError
+from sumwise.kernels.vectors import WITH_AUX
 from sumwise.maths import covariance
 from sumwise.maths.columns import Column
 from sumwise.models import lmm_messages
 from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
+from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol import facts, facts_glm, facts_lmm, requests, study_problems
+from sumwise.protocol import facts, facts_glm, facts_lmm, facts_vectors, requests, study_problems
 from sumwise.protocol.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
 from sumwise.protocol.figures import orders_of
 from sumwise.protocol.ledger import Entry
@@ -137,11 +139,22 @@ def _mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
     return facts.mixed_design(block), judge, MomentsQuestion()
 
 
+def _vectors(study: Study, block: DesignBlock, site: Any) -> Judged:
+    effects = [name for term in block.random for name in term.columns]
+    parameters = len(block.x) + covariance.size(site.blocks) + (study.family in WITH_AUX)
+
+    def judge(question: Any) -> QuestionFacts:
+        return facts_vectors.vector_question(block, site.family, effects, question, site)
+
+    return facts_vectors.vector_design(block, study.family, effects, parameters), judge, VectorMomentsQuestion()
+
+
 _JUDGED: dict[str, Callable[[Study, DesignBlock, Any], Judged]] = {
     study_problems.LINEAR: _linear,
     study_problems.LINEAR_MIXED: _linear_mixed,
     study_problems.GENERALIZED: _generalized,
     study_problems.MIXED: _mixed,
+    study_problems.VECTORS: _vectors,
 }
 
 
@@ -236,6 +249,8 @@ def _columns(study: Study, block: DesignBlock) -> tuple[list[Column], Ints]:
             return facts_lmm.lmm_columns(block), block.kept
         case study_problems.GENERALIZED:
             return facts_glm.glm_columns(block, study.family), block.kept
+        case study_problems.VECTORS:
+            return facts_vectors.vector_columns(block, study.family), block.kept
     return facts.mixed_columns(block), block.kept
 
 

@@ -14,6 +14,7 @@ from sumwise.data.terms import column_names, expand
 from sumwise.data.weights import parse_weights
 from sumwise.errors import UsageError, shown
 from sumwise.fitting.choose import choose
+from sumwise.fitting.generalized_mixed import GENERALIZED_MIXED
 from sumwise.fitting.glm import GLM, check_frequencies
 from sumwise.fitting.linear import LINEAR
 from sumwise.fitting.linear_mixed import LINEAR_MIXED
@@ -21,7 +22,9 @@ from sumwise.fitting.method import Method
 from sumwise.fitting.mixed import MIXED
 from sumwise.fitting.options import Options
 from sumwise.fitting.random import factors
+from sumwise.kernels.vectors import MOST_EFFECTS
 from sumwise.loop import Model
+from sumwise.models.glmm_crossed import needs_laplace
 from sumwise.protocol import study_problems
 from sumwise.protocol.study import Study
 
@@ -30,6 +33,7 @@ _METHODS = {
     study_problems.LINEAR_MIXED: LINEAR_MIXED,
     study_problems.GENERALIZED: GLM,
     study_problems.MIXED: MIXED,
+    study_problems.VECTORS: GENERALIZED_MIXED,
 }
 
 
@@ -64,12 +68,23 @@ def plan(study: Study) -> Plan:
 
 def check_in_studies(method: Method, formula: Formula) -> None:
     """Raises UsageError for a kind of model that this version fits to rows at hand alone."""
-    if not method.in_studies or (method is LINEAR_MIXED and len(factors(formula)) > 1):
-        raise UsageError(
-            f"studies fit linear models, generalized linear models, linear mixed models with one grouping factor and "
-            f"logistic models with one random intercept; {formula.text!r} is another kind, which this version fits to "
-            f"rows that are all at hand"
-        )
+    if not method.in_studies or len(factors(formula)) > 1:
+        raise _not_in_studies(formula)
+
+
+def check_effects(method: Method, formula: Formula, contract: Contract) -> None:
+    """The same, once the columns are known: of a categorical variable there is an effect a level."""
+    groups, effects = {rule.group for rule in contract.random}, sum(len(rule.names) for rule in contract.random)
+    if method is GENERALIZED_MIXED and needs_laplace(groups, effects):
+        raise _not_in_studies(formula)
+
+
+def _not_in_studies(formula: Formula) -> UsageError:
+    return UsageError(
+        f"studies fit linear and generalized linear models, and mixed models with one grouping factor (of a response "
+        f"that is not gaussian, with up to {MOST_EFFECTS} effects a group); {formula.text!r} is another kind, which "
+        f"this version fits to rows that are all at hand"
+    )
 
 
 def check_software(study: Study) -> None:
@@ -94,6 +109,7 @@ def planned_before(study: Study) -> Plan:
             f"{study.family!r} is another"
         )
     contract = _contract(study.contract)
+    check_effects(method, formula, contract)
     return Plan(formula, options, contract, method, method.model(formula, options, contract))
 
 

@@ -87,6 +87,7 @@ EDGES = [
     ("weight-concentration", question(rows=30, concentration=20), question(rows=30, concentration=19)),
     ("weighted-effective-count", question(effective={"a": 5}), question(effective={"a": 4.99})),
     ("predictor-range", question(eta_range=30), question(eta_range=30.1)),
+    ("group-leverage", question(group_leverage=0.5), question(group_leverage=0.51)),
     ("minimum-sites", study(), study(request=request(sites=frozenset("AB")))),
     ("differencing-rows", study(earlier=(request(rows=without(20)),)), study(earlier=(request(rows=without(19)),))),
     (
@@ -127,6 +128,7 @@ NAN = [
     design(group_leverage=math.nan),
     question(concentration=math.nan),
     question(eta_range=math.nan),
+    question(group_leverage=math.nan),
     study(earlier=(request(model=b"other"),), joint_leverage=math.nan),
 ]
 

@@ -113,7 +113,7 @@ def test_options_and_formula_must_mean_one_model() -> None:
     """Otherwise the words that a steward reads were those of another model."""
     for made, options in (
         (of("event ~ x1", family="binomial"), Options("error", nodes="auto")),
-        (of("event ~ x1 + (1 | clinic)", family="binomial"), Options("error", link="logit")),
+        (of("event ~ x1 + (1 | clinic)", family="binomial"), Options("error", link="logit", nodes="auto")),
     ):
         with pytest.raises(UsageError, match=r"the options of the study are those of a .* model, and .* is another"):
             plan(replace(made, options=options))
