@@ -10,6 +10,7 @@ machines say follows from what they heard.  A site writes its ledger before it s
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -72,10 +73,7 @@ class Mailbox:
         """An envelope, None while it is not there.  Raises SiteError for what no message can be, before it is read."""
         path = self.path(sender, number)
         try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-                raise SiteError(f"{path} is no message: it is no file, or longer than {MOST_BYTES} bytes; remove it")
-            return path.read_bytes()
+            return _read_plain(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -105,6 +103,25 @@ class Mailbox:
             raise SiteError(
                 f"{path} cannot be written ({error.strerror}); nothing is lost: make room or rights, and run again"
             ) from error
+
+
+def _read_plain(path: Path) -> bytes:
+    """A file that others may have laid there: no link is followed, no pipe waited for, and no more is read than a
+    message can have.
+    """
+    wrong = SiteError(f"{path} is no message: it is no file, or longer than {MOST_BYTES} bytes; remove it")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise wrong from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+        os.close(descriptor)
+        raise wrong
+    with open(descriptor, "rb") as file:
+        return file.read(found.st_size)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -265,18 +265,19 @@ def _leaves_vectors(study: Study, p: int) -> list[str]:
     blocks = [len(term["names"]) for term in study.contract["random"]]
     q, aux = sum(blocks), study.family in ("negbinomial", "gamma")
     P = p + sum(b * (b + 1) // 2 for b in blocks) + aux
+    auto = study.options.nodes == "auto"
     of_rows = " and 3 sums over rows, of functions of the response at the family's own parameter" if aux else ""
     return [
         f"In round 1: 5 counts (rows, groups, groups with as many rows as effects, groups that are all successes or "
         f"all failures, groups of a single trial) and {p + 2 * q + 4} sums over rows (each column of the model; each "
         f"column whose effects vary by group, and its square; the response, the trials or weights, these times the "
         f"exponential of the offset, and the log-likelihood's part without parameters).",
-        f"In each later round: {2 + P + P * (P + 1) // 2} sums over groups, at the parameters asked for: 1 "
-        f"log-likelihood, {P} first and {P * (P + 1) // 2} second derivatives, 1 measured error of the "
-        f"quadrature{of_rows}.",
+        f"In each later round{'' if auto else ' up to'}: {2 + P + P * (P + 1) // 2} sums over groups, at the "
+        f"parameters asked for: 1 log-likelihood, {P} first and {P * (P + 1) // 2} second derivatives, 1 measured "
+        f"error of the quadrature{of_rows}.",
         *(
             []
-            if study.options.nodes == "auto"
+            if auto
             else [
                 f"In one or two rounds instead {2 + P} sums over groups at each of {4 * P} points around the maximum."
             ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -133,14 +134,24 @@ def test_a_file_that_cannot_be_trusted_is_named_and_can_be_sent_again(
     assert go_on(tmp_path).totals == expected.totals
 
 
-@pytest.mark.parametrize("what", ["a folder", "a pipe", "a long file"])
-def test_what_no_message_can_be_is_named_and_not_read(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a socket", "a long file", "a link", "a link to itself"])
+def test_what_no_message_can_be_is_named_and_not_read(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ready(tmp_path)
     path = Mailbox(tmp_path / "shared").path("site 2", 2)
     if what == "a folder":
         path.mkdir()
     elif what == "a pipe":
         os.mkfifo(path)  # whoever reads it waits for ever
+    elif what == "a socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            monkeypatch.chdir(path.parent)
+            end.bind(path.name)
+    elif what == "a link":  # to what would be a message
+        path.symlink_to(Mailbox(tmp_path / "shared").path("site 2", 1))
+    elif what == "a link to itself":
+        path.symlink_to(path)
     else:
         path.touch()
         os.truncate(path, MOST_BYTES + 1)
