@@ -152,8 +152,8 @@ def markdown(lines: list[Line], remarks: dict[str, str], seconds: float) -> str:
         (__doc__ or "").partition("\n\n")[2].partition("\n\n--write")[0].replace("TOLERANCE", f"{TOLERANCE:g}"),
         f"{len(lines)} models. In {counts['best']} Sumwise has the highest log-likelihood. In "
         f"{counts['counts otherwise']} another program reports more by another count, and has no more by ours. "
-        f"{counts['alone']} no other program fits. In {counts['worse']} Sumwise's is lower, {counts['failed']} it does "
-        f"not fit.",
+        f"{counts['alone']} no other program fits. In {counts['worse']} Sumwise's is lower, or that is open (see the "
+        f"notes), {counts['failed']} it does not fit.",
         "| program | models asked | answered | more than 1e-6 (relative) below Sumwise |\n|---|---|---|---|\n"
         + "\n".join(f"| {name} | {n} | {answered[name]} | {below[name]} |" for name, n in asked.items()),
         NOTES,
@@ -219,8 +219,8 @@ def main(write: bool, only: str, keep: Path | None, simulated: bool, real: bool)
 
 
 REMARKS: dict[str, str] = {
-    "x1 * 1e-6 + 1e3 / y ~ x1 + x2 / gamma / inverse / ML / 0": "glmm leaves x1 out, and takes a dispersion of its own; "
-    "R's is higher by 3e-9, within the tolerance, and R says that it did not converge",
+    "x1 * 1e-6 + 1e3 / y ~ x1 + x2 / gamma / inverse / ML / 0": "glmm leaves x1 out, and has its own "
+    "dispersion; R's is higher by 3e-9, within the tolerance, and R says that it did not converge",
 }
 """Explanations of what the table shows, by key(case)."""
 
