@@ -123,7 +123,7 @@ def _result(written: Written, model: GeneralizedLinearModel, state: State, here:
         pearson=estimate.pearson,
         loglik_value=estimate.loglik,
         size=None if np.isnan(estimate.size) else estimate.size,
-        size_se=None if np.isnan(estimate.size_se) else estimate.size_se,
+        size_se=estimate.size_se if model.estimates_size else None,
         ignored=moments.ignored,
         verdict_record=_verdict(estimate),
     )

@@ -4,7 +4,8 @@
     while state.outcome is Outcome.RUNNING:
         state = advance(state, evaluate(state.trial), tolerance=..., slack=...)
 
-A step is information^-1 gradient; one that lowers the log-likelihood is halved until it does not.
+A step is information^-1 gradient; one that lowers the log-likelihood is halved until it does not.  Where information is
+not positive definite, no short step is a sign of a maximum: flat tails and saddles end as STALLED.
 """
 
 from __future__ import annotations
@@ -87,12 +88,14 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float, limit
     if best is not None and not (np.isfinite(point.value) and point.value >= best.value - slack):
         return _retreat(state, best)
     metric = 1 / equilibrate(point.information) if state.metric is None else state.metric
-    factor = positive_factor(point.information)
+    factor = cholesky(point.information)
+    definite = factor is not None
+    factor = factor or positive_factor(point.information)
     step = factor.solve(point.gradient)
     gain = fsum(step * point.gradient) / 2
     move = float(np.max(np.abs(step) / np.sqrt(np.diag(factor.inverse())), initial=0.0))
     if near and move > 0.9 * state.move:  # as exact as the gradient is
-        return replace(state, outcome=Outcome.CONVERGED if state.move < ENOUGH else Outcome.STALLED)
+        return _settled(state, definite=definite) if state.move < ENOUGH else replace(state, outcome=Outcome.STALLED)
     length = sqrt(fsum((step * metric) ** 2))
     if limit is not None:
         step = step * float(np.min(np.where(np.abs(step) > limit, limit / np.maximum(np.abs(step), 1e-300), 1.0)))
@@ -109,7 +112,7 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float, limit
         accepted=state.accepted + 1,
     )
     if move <= tolerance:
-        return replace(state, outcome=Outcome.CONVERGED)
+        return _settled(state, definite=definite)
     if _diverges(state):
         return replace(state, outcome=Outcome.DIVERGING)
     return replace(state, trial=point.phi + step)
@@ -122,6 +125,13 @@ def positive_factor(A: Floats) -> Factor:
         factor = cholesky(A, shift=shift)
         shift *= 4
     return factor
+
+
+def _settled(state: State, *, definite: bool) -> State:
+    """The gradient is next to nothing: at a maximum, or where standard errors mean nothing."""
+    return (
+        replace(state, outcome=Outcome.CONVERGED) if definite else replace(state, outcome=Outcome.STALLED, move=np.inf)
+    )
 
 
 def _retreat(state: State, best: Point) -> State:

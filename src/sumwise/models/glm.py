@@ -5,13 +5,13 @@
 A fit is a conversation.  Round 1 asks for counts and sums: they centre the columns and give the null model.  The
 rounds after it evaluate deviance, score and information: first at the null model, which is the start, then wherever
 scoring or Newton's method leads.  The size of a negative binomial is estimated along with beta.  The atom is the row;
-what a site answers stands in glm_site.py.
+what a site answers stands in glm_site.py, where an ascent starts in glm_start.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import fsum, sqrt
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from sumwise.kernels.glm import EXPECTED, OBSERVED
 from sumwise.kernels.library import exp, log
 from sumwise.maths import scoring
 from sumwise.maths.cholesky import cholesky, first_dependence
-from sumwise.maths.gamma import log_gamma_gap
 from sumwise.maths.newton import Outcome
 from sumwise.maths.scoring import Point
 from sumwise.models import glm_refusals as refusals
 from sumwise.models.glm_links import CANONICAL, link_of_mean
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
+from sumwise.models.glm_start import LARGEST_MOVE, moderate, plane, plane_question, starting_log_size, unit_of
+from sumwise.models.glm_totals import loglik, matrix, score
 from sumwise.models.refusals import refuse_collinear
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,9 @@ MOVE_TOLERANCE = 1e-10
 
 NEWTON_BELOW = 1.0
 """Gain in log-likelihood below which the observed information replaces the expected one."""
+
+MUCH_TOO_LONG = 0.5
+"""Share of a step below which Newton's steps replace scoring's, which are far too long where y is large beside mu."""
 
 LEAST_PIVOT = 1e-12
 """A column is collinear when the columns before it explain all but this share of its sum of squares."""
@@ -53,7 +57,8 @@ class State:
     question: the open one, None at the end.  phase: "moments"; "null", the null model of rows with an offset; "plane",
     cross-products for a start without intercept; "ascent"; "expected", the information for the standard errors;
     "final null", the null model at the size found.   moments: totals of round 1; ascent: of all parameters, or of the
-    intercept in a null phase; best: the total at its best point; null: deviance of the null model; evaluations: so far.
+    intercept in a null phase; best: the total at its best point; spread: see glm_start.moderate; null: deviance of the
+    null model; evaluations: so far.
     """
 
     question: GlmMomentsQuestion | GlmQuestion | None
@@ -61,6 +66,7 @@ class State:
     moments: GlmMoments | None = None
     ascent: scoring.State | None = None
     best: GlmSummand | None = None
+    spread: Floats | None = None
     null: float | None = None
     kept: State | None = None
     evaluations: int = 0
@@ -145,8 +151,9 @@ class GeneralizedLinearModel:
         p, phi = len(self.columns), ascent.best.phi
         size, size_se = self._size_of(phi), float("nan")
         if self.estimates_size:
-            size_se = size / sqrt(ascent.best.information[p, p])
-        factor = cholesky(self._matrix(best))
+            curvature = float(ascent.best.information[p, p])  # not positive where the ascent did not converge
+            size_se = size / float(np.sqrt(curvature)) if curvature > 0 else float("nan")
+        factor = cholesky(matrix(best, p))
         unscaled = np.full((p, p), np.nan) if factor is None else factor.inverse()
         beta, unscaled = self._uncentre(phi[:p], unscaled, self._centre(moments))
         deviance, pearson = best.values.round()[:2].tolist()
@@ -156,7 +163,7 @@ class GeneralizedLinearModel:
             deviance=deviance,
             null_deviance=state.null,
             pearson=pearson,
-            loglik=self._loglik(moments, best, deviance),
+            loglik=loglik(self.family, len(self.columns), moments, best, deviance),
             size=size,
             size_se=size_se,
             moments=moments,
@@ -171,27 +178,30 @@ class GeneralizedLinearModel:
         state = State(None, "ascent", moments)
         phi = np.zeros(len(self.columns) + self.estimates_size)
         if self.estimates_size:
-            phi[-1] = _starting_log_size(moments)
+            phi[-1] = starting_log_size(moments)
         if self.intercept is None:
-            if self.link in ("inverse", "1/mu^2"):
-                zero = np.zeros(len(self.columns))
-                question = GlmQuestion("poisson", "log", zero, zero, 1.0, EXPECTED, False)
-                return replace(state, phase="plane", question=question, null=np.inf)
+            if self.link in ("inverse", "1/mu^2") or self._many_maxima:
+                return replace(state, phase="plane", question=plane_question(len(self.columns), self.link), null=np.inf)
             return self._from(state, phi)
+        if self._many_maxima and moments.shifted:
+            return replace(state, phase="plane", question=plane_question(len(self.columns), self.link))
         phi[self.intercept] = link_of_mean(self.link, moments.response / moments.trials)
         if moments.shifted:  # the null model is an ascent of its own
             return self._to_null(replace(state, phase="null"), phi)
         return self._from(state, phi)
 
     def _on_plane(self, state: State, total: GlmSummand) -> State:
-        """Start from the coefficients whose predictor is nearest to the constant g(mean): all columns at once."""
+        """Start from the coefficients whose predictor is nearest to a constant: all columns at once."""
         assert state.moments is not None
-        values, p = total.values.round(), len(self.columns)
-        products = _symmetric(values[2 + p : 2 + p + p * (p + 1) // 2], p)
+        if self._many_maxima:
+            self._check_start(total)
+        products = matrix(total, len(self.columns))
         self._check_columns(products)
-        goal = link_of_mean(self.link, state.moments.response / state.moments.trials)
-        factor = scoring.positive_factor(products)
-        return self._from(replace(state, phase="ascent"), factor.solve(state.moments.columns.round() * goal))
+        phi = plane(self.link, state.moments, products, score(total, len(self.columns)), self.intercept)
+        if self.intercept is not None:
+            return self._to_null(replace(state, phase="null"), phi)
+        spread = products / state.moments.weight if self._many_maxima else None
+        return self._from(replace(state, phase="ascent", spread=spread), phi)
 
     def _from(self, state: State, phi: Floats) -> State:
         return self._asking(replace(state, ascent=scoring.start(phi)), EXPECTED)
@@ -240,12 +250,13 @@ class GeneralizedLinearModel:
         assert state.ascent is not None
         assert isinstance(state.question, GlmQuestion)
         i, p = self.intercept, len(self.columns)
-        whole = self.point_of(state.question.beta, total, size=False)
+        whole = self._in_unit(state, self.point_of(state.question.beta, total, size=False))
         if state.ascent.best is None:
             self._check_start(total)
         point = Point(state.ascent.trial, whole.value, whole.gradient[[i]], whole.information[i : i + 1, i : i + 1])
         slack = 1e-13 * abs(point.value)
-        ascent = scoring.advance(state.ascent, point, tolerance=MOVE_TOLERANCE, slack=slack)
+        limit = np.array([LARGEST_MOVE]) if self._many_maxima else None
+        ascent = scoring.advance(state.ascent, point, tolerance=MOVE_TOLERANCE, slack=slack, limit=limit)
         phi = np.zeros(p + self.estimates_size)
         if self.estimates_size:
             phi[-1] = log(state.question.aux)
@@ -261,7 +272,7 @@ class GeneralizedLinearModel:
             deviance = float(null.values.round()[0]) if null else -2 * ascent.best.value
             return replace(state.kept, question=None, null=deviance, evaluations=state.evaluations)
         phi[i] = ascent.best.phi[0]
-        null_deviance = float(total.values.round()[0]) if ascent.best is point else -2 * ascent.best.value
+        null_deviance = float(total.values.round()[0]) if ascent.best is point else self._deviance(state, ascent.best)
         return self._from(replace(state, phase="ascent", null=null_deviance), phi)
 
     # -- the ascent --
@@ -270,7 +281,7 @@ class GeneralizedLinearModel:
         assert state.ascent is not None
         assert isinstance(state.question, GlmQuestion)
         before, information = state.ascent, state.question.information
-        point = self.point_of(state.ascent.trial, total, size=self.estimates_size)
+        point = self._in_unit(state, self.point_of(state.ascent.trial, total, size=self.estimates_size))
         if state.ascent.best is None:
             self._check_start(total)
             self._check_columns(point.information[: len(self.columns), : len(self.columns)])
@@ -282,6 +293,14 @@ class GeneralizedLinearModel:
             limit[-1] = LARGEST_LOG_STEP
         slack = 1e-13 * max(abs(point.value), 1.0) if np.isfinite(point.value) else 0.0
         ascent = scoring.advance(before, point, tolerance=MOVE_TOLERANCE, slack=slack, limit=limit)
+        if ascent.outcome is Outcome.CONVERGED and information == EXPECTED and not self._concave:
+            # the expected information is positive in flat tails too: only the observed one tells a maximum
+            return self._asking(replace(state, ascent=before), OBSERVED)
+        if self._many_maxima and ascent.best is point and ascent.outcome is Outcome.RUNNING:
+            if state.spread is None and self.intercept is not None:
+                state = replace(state, spread=point.information / point.information[self.intercept, self.intercept])
+            assert state.spread is not None
+            ascent = moderate(ascent, state.spread)
         if ascent.best is point:
             state = replace(state, best=total)
         if ascent.outcome is Outcome.DIVERGING:
@@ -293,6 +312,8 @@ class GeneralizedLinearModel:
         state = replace(state, ascent=ascent)
         if ascent.outcome is not Outcome.RUNNING or state.evaluations >= self.max_evaluations:
             return self._ended(state, information)
+        if self._many_maxima and (information == OBSERVED or ascent.damping < MUCH_TOO_LONG):
+            return self._asking(state, OBSERVED)
         return self._asking(state, self._information(ascent))
 
     def _information(self, ascent: scoring.State) -> int:
@@ -302,6 +323,16 @@ class GeneralizedLinearModel:
     @property
     def _canonical(self) -> bool:
         return (self.family, self.link) in CANONICAL
+
+    @property
+    def _many_maxima(self) -> bool:
+        """Whether the log-likelihood can have several maxima in beta, and tails where it is flat."""
+        return (self.family, self.link) == ("inverse.gaussian", "log")
+
+    @property
+    def _concave(self) -> bool:
+        """Whether the log-likelihood is concave in all parameters: a stationary point is then the maximum."""
+        return not (self._many_maxima or self.estimates_size)
 
     def _ended(self, state: State, information: int) -> State:
         """Standard errors come from the expected information, which may be another question."""
@@ -334,8 +365,7 @@ class GeneralizedLinearModel:
         """phi (p,), or (p + 1,) with the logarithm of the size."""
         p, values = len(self.columns), total.values.round()
         triangle = p * (p + 1) // 2
-        gradient, information = values[2 : 2 + p], _symmetric(values[2 + p : 2 + p + triangle], p)
-        value = -values[0] / 2
+        gradient, information, value = score(total, p), matrix(total, p), -values[0] / 2
         if size:
             c, d1, d2 = values[2 + p + triangle : 5 + p + triangle]
             cross = values[5 + p + triangle :]
@@ -344,9 +374,17 @@ class GeneralizedLinearModel:
             value += c
         return Point(phi, -np.inf if total.failed else value, gradient, information)
 
-    def _matrix(self, total: GlmSummand) -> Floats:
-        p = len(self.columns)
-        return _symmetric(total.values.round()[2 + p : 2 + p + p * (p + 1) // 2], p)
+    def _in_unit(self, state: State, point: Point) -> Point:
+        """An inverse Gaussian's log-likelihood at dispersion 1 / unit instead of one: its variance is phi mu^3."""
+        assert state.moments is not None
+        if self.family != "inverse.gaussian":
+            return point
+        unit = unit_of(state.moments)
+        return Point(point.phi, point.value * unit, point.gradient * unit, point.information * unit)
+
+    def _deviance(self, state: State, point: Point) -> float:
+        assert state.moments is not None
+        return -2 * point.value / (unit_of(state.moments) if self.family == "inverse.gaussian" else 1.0)
 
     def _check_start(self, total: GlmSummand) -> None:
         if total.failed:
@@ -359,23 +397,6 @@ class GeneralizedLinearModel:
 
     # -- the end --
 
-    def _loglik(self, moments: GlmMoments, best: GlmSummand, deviance: float) -> float:
-        """R's logLik: constants included, for gamma and inverse gaussian at dispersion deviance / sum w."""
-        n = moments.weight
-        if self.family == "gamma":
-            if deviance <= 0:
-                return np.inf
-            return n * log_gamma_gap(n / deviance) - n / 2 - moments.logs
-        if self.family == "inverse.gaussian":
-            if deviance <= 0:
-                return np.inf
-            return -(n * (float(log(2 * np.pi * deviance / n)) + 1) + 3 * moments.logs) / 2
-        share = 0.0
-        if self.family == "negbinomial":
-            p = len(self.columns)
-            share = float(best.values.round()[2 + p + p * (p + 1) // 2])
-        return fsum([moments.saturated, share, -deviance / 2])
-
     def _uncentre(self, beta: Floats, vcov: Floats, centre: Floats) -> tuple[Floats, Floats]:
         """Back to the user's columns: x'beta = intercept - centre'beta + x'beta."""
         if self.intercept is None:
@@ -385,20 +406,6 @@ class GeneralizedLinearModel:
         beta = beta.copy()
         beta[self.intercept] -= fsum(centre * beta)
         return beta, _sandwich(back, vcov)
-
-
-def _starting_log_size(moments: GlmMoments) -> float:
-    """By moments of the response alone: variance = mean + mean^2 / size."""
-    mean = moments.response / moments.weight
-    variance = max(moments.squares / moments.weight - mean * mean, 0.0)
-    excess = max(variance - mean, 0.01 * mean)
-    return float(log(max(mean * mean / excess, 1e-2)))
-
-
-def _symmetric(lower: Floats, p: int) -> Floats:
-    out = np.zeros((p, p))
-    out[np.tril_indices(p)] = lower
-    return out + np.tril(out, -1).T
 
 
 def _sandwich(T: Floats, V: Floats) -> Floats:
