@@ -54,6 +54,16 @@ def test_what_is_called_converged_is_a_maximum(formula: str, level: float, shift
     assert reached >= 2
 
 
+def test_the_null_model_without_an_intercept_has_means_exp_of_the_offset() -> None:
+    rng = np.random.default_rng(1)
+    y, x, o = rng.gamma(4, size=20), rng.normal(size=20), rng.normal(size=20)
+    rows = pd.DataFrame({"y": y, "x": x, "o": o})
+    plain = sumwise.fit("y ~ 0 + x", rows, family="inverse.gaussian", link="log")
+    shifted = sumwise.fit("y ~ 0 + x + offset(o)", rows, family="inverse.gaussian", link="log")
+    assert plain.null_deviance == pytest.approx(np.sum((y - 1) ** 2 / y), rel=1e-12)
+    assert shifted.null_deviance == pytest.approx(np.sum((y - np.exp(o)) ** 2 / (y * np.exp(2 * o))), rel=1e-12)
+
+
 @pytest.mark.parametrize("link", ["log", "1/mu^2"])
 def test_the_unit_of_the_response_changes_no_step(link: str) -> None:
     rng = np.random.default_rng(3)

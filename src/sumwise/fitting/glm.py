@@ -15,6 +15,7 @@ from sumwise.models.glm import Estimate, GeneralizedLinearModel, State
 from sumwise.models.glm_links import LINKS
 from sumwise.models.glm_messages import GlmMoments, GlmQuestion
 from sumwise.models.glm_site import Site
+from sumwise.models.glm_totals import within_range
 from sumwise.results.glm import GlmFit
 from sumwise.results.record import RoundRecord, Verdict
 
@@ -69,6 +70,7 @@ def _record(round_: Round, state: State) -> RoundRecord:
         "final null": "deviance of the null model",
         "expected": "expected information at the estimate",
     }.get(state.phase, "deviance, score, information")
+    total = within_range(total)
     value = -np.inf if total.failed else -float(total.values.round()[0]) / 2
     move = state.ascent.move if state.ascent is not None else None
     return RoundRecord(round_.number, asked, digits + 1, 4 * 68 * digits, round_.seconds, value, move)
@@ -76,6 +78,11 @@ def _record(round_: Round, state: State) -> RoundRecord:
 
 def _verdict(estimate: Estimate) -> Verdict:
     move = estimate.move
+    if not (np.isfinite(estimate.beta).all() and np.isfinite(np.diag(estimate.unscaled)).all()):
+        text = (
+            "Not converged (estimates or standard errors leave the range of numbers): change the units of the columns."
+        )
+        return Verdict("not_converged", text, np.inf)
     if estimate.outcome is not Outcome.CONVERGED:
         stalled = estimate.outcome is Outcome.STALLED
         why = "no step raised the log-likelihood" if stalled else "the limit of rounds was reached"

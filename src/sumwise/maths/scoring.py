@@ -92,6 +92,8 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float, limit
     definite = factor is not None
     factor = factor or positive_factor(point.information)
     step = factor.solve(point.gradient)
+    if not np.isfinite(step * point.gradient).all():  # beyond the range of numbers
+        return replace(state, outcome=Outcome.STALLED, best=best or point, move=np.inf)
     gain = fsum(step * point.gradient) / 2
     move = float(np.max(np.abs(step) / np.sqrt(np.diag(factor.inverse())), initial=0.0))
     if near and move > 0.9 * state.move:  # as exact as the gradient is

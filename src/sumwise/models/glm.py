@@ -11,12 +11,11 @@ what a site answers stands in glm_site.py, where an ascent starts in glm_start.p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.kernels.glm import EXPECTED, OBSERVED
+from sumwise.kernels.glm import EXPECTED, NONE, OBSERVED
 from sumwise.kernels.library import exp, log
 from sumwise.maths import scoring
 from sumwise.maths.cholesky import cholesky, first_dependence
@@ -26,7 +25,7 @@ from sumwise.models import glm_refusals as refusals
 from sumwise.models.glm_links import CANONICAL, link_of_mean
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glm_start import LARGEST_MOVE, moderate, plane, plane_question, starting_log_size, unit_of
-from sumwise.models.glm_totals import loglik, matrix, score
+from sumwise.models.glm_totals import loglik, matrix, score, uncentre, within_range
 from sumwise.models.refusals import refuse_collinear
 
 Floats = NDArray[np.float64]
@@ -54,11 +53,11 @@ LARGEST_LOG_STEP = 1.5
 class State:
     """Where the conversation stands.
 
-    question: the open one, None at the end.  phase: "moments"; "null", the null model of rows with an offset; "plane",
-    cross-products for a start without intercept; "ascent"; "expected", the information for the standard errors;
-    "final null", the null model at the size found.   moments: totals of round 1; ascent: of all parameters, or of the
-    intercept in a null phase; best: the total at its best point; spread: see glm_start.moderate; null: deviance of the
-    null model; evaluations: so far.
+    question: the open one, None at the end.  phase: "moments"; "null", the null model of rows with an offset; "zero",
+    the null model without intercept; "plane", cross-products for a start; "ascent"; "expected", the information for
+    the standard errors; "final null", the null model at the size found.   moments: totals of round 1; ascent: of all
+    parameters, or of the intercept in a null phase; best: the total at its best point; spread: see glm_start.moderate;
+    null: deviance of the null model; evaluations: so far.
     """
 
     question: GlmMomentsQuestion | GlmQuestion | None
@@ -127,11 +126,16 @@ class GeneralizedLinearModel:
         """The next question, or None when the fit is over."""
         return state.question
 
+    @np.errstate(all="ignore")  # what leaves the range of numbers is no progress: see glm_totals.within_range
     def step(self, state: State, total: GlmMoments | GlmSummand) -> State:
         """The state after a total.  Raises DataError where the rows cannot identify the model."""
-        if isinstance(total, GlmMoments):
-            return self._begin(total)
+        return self._begin(total) if isinstance(total, GlmMoments) else self._next(state, within_range(total))
+
+    def _next(self, state: State, total: GlmSummand) -> State:
         state = replace(state, evaluations=state.evaluations + 1)
+        if state.phase == "zero":
+            null = np.inf if total.failed else float(total.values.round()[0])
+            return replace(state, phase="plane", null=null, question=plane_question(len(self.columns), self.link))
         if state.phase == "plane":
             return self._on_plane(state, total)
         if state.phase in ("null", "final null"):
@@ -140,8 +144,9 @@ class GeneralizedLinearModel:
             return self._finished(replace(state, best=total))
         return self._ascend(state, total)
 
+    @np.errstate(all="ignore")
     def finish(self, state: State) -> Estimate:
-        """The estimate at the best point."""
+        """The estimate at the best point; nan or inf where it leaves the range of numbers."""
         moments, ascent, best = state.moments, state.ascent, state.best
         assert moments is not None
         assert ascent is not None
@@ -153,9 +158,9 @@ class GeneralizedLinearModel:
         if self.estimates_size:
             curvature = float(ascent.best.information[p, p])  # not positive where the ascent did not converge
             size_se = size / float(np.sqrt(curvature)) if curvature > 0 else float("nan")
-        factor = cholesky(matrix(best, p))
+        factor = cholesky(matrix(best.values.round(), p))
         unscaled = np.full((p, p), np.nan) if factor is None else factor.inverse()
-        beta, unscaled = self._uncentre(phi[:p], unscaled, self._centre(moments))
+        beta, unscaled = uncentre(phi[:p], unscaled, self._centre(moments), self.intercept)
         deviance, pearson = best.values.round()[:2].tolist()
         return Estimate(
             beta=beta,
@@ -180,8 +185,10 @@ class GeneralizedLinearModel:
         if self.estimates_size:
             phi[-1] = starting_log_size(moments)
         if self.intercept is None:
-            if self.link in ("inverse", "1/mu^2") or self._many_maxima:
+            if self.link in ("inverse", "1/mu^2"):
                 return replace(state, phase="plane", question=plane_question(len(self.columns), self.link), null=np.inf)
+            if self._many_maxima:  # the null model is no start
+                return replace(state, phase="zero", question=self.question_at(moments, phi, NONE))
             return self._from(state, phi)
         if self._many_maxima and moments.shifted:
             return replace(state, phase="plane", question=plane_question(len(self.columns), self.link))
@@ -193,11 +200,12 @@ class GeneralizedLinearModel:
     def _on_plane(self, state: State, total: GlmSummand) -> State:
         """Start from the coefficients whose predictor is nearest to a constant: all columns at once."""
         assert state.moments is not None
-        if self._many_maxima:
+        if self._many_maxima or not total.values.digits.any():
             self._check_start(total)
-        products = matrix(total, len(self.columns))
+        p, values = len(self.columns), total.values.round()
+        products = matrix(values, p)
         self._check_columns(products)
-        phi = plane(self.link, state.moments, products, score(total, len(self.columns)), self.intercept)
+        phi = plane(self.link, state.moments, products, score(values, p), self.intercept)
         if self.intercept is not None:
             return self._to_null(replace(state, phase="null"), phi)
         spread = products / state.moments.weight if self._many_maxima else None
@@ -266,14 +274,12 @@ class GeneralizedLinearModel:
             question = self.question_at(state.moments, phi, self._information(ascent))
             return replace(state, ascent=ascent, question=question)
         assert ascent.best is not None
+        null = float(total.values.round()[0]) if ascent.best is point else self._deviance(state, ascent.best)
         if state.phase == "final null":
             assert state.kept is not None
-            null = total if ascent.best is point else None
-            deviance = float(null.values.round()[0]) if null else -2 * ascent.best.value
-            return replace(state.kept, question=None, null=deviance, evaluations=state.evaluations)
+            return replace(state.kept, question=None, null=null, evaluations=state.evaluations)
         phi[i] = ascent.best.phi[0]
-        null_deviance = float(total.values.round()[0]) if ascent.best is point else self._deviance(state, ascent.best)
-        return self._from(replace(state, phase="ascent", null=null_deviance), phi)
+        return self._from(replace(state, phase="ascent", null=null), phi)
 
     # -- the ascent --
 
@@ -365,7 +371,7 @@ class GeneralizedLinearModel:
         """phi (p,), or (p + 1,) with the logarithm of the size."""
         p, values = len(self.columns), total.values.round()
         triangle = p * (p + 1) // 2
-        gradient, information, value = score(total, p), matrix(total, p), -values[0] / 2
+        gradient, information, value = score(values, p), matrix(values, p), -values[0] / 2
         if size:
             c, d1, d2 = values[2 + p + triangle : 5 + p + triangle]
             cross = values[5 + p + triangle :]
@@ -394,25 +400,3 @@ class GeneralizedLinearModel:
         found = first_dependence(information, LEAST_PIVOT)
         if found is not None:
             refuse_collinear(found, self.columns)
-
-    # -- the end --
-
-    def _uncentre(self, beta: Floats, vcov: Floats, centre: Floats) -> tuple[Floats, Floats]:
-        """Back to the user's columns: x'beta = intercept - centre'beta + x'beta."""
-        if self.intercept is None:
-            return beta, vcov
-        back = np.eye(len(vcov))
-        back[self.intercept] -= centre
-        beta = beta.copy()
-        beta[self.intercept] -= fsum(centre * beta)
-        return beta, _sandwich(back, vcov)
-
-
-def _sandwich(T: Floats, V: Floats) -> Floats:
-    """T V T', in a fixed order of operations."""
-    left, out = np.zeros_like(V), np.zeros_like(V)
-    for k in range(len(V)):
-        left += np.multiply.outer(T[:, k], V[k])
-    for k in range(len(V)):
-        out += np.multiply.outer(left[:, k], T[:, k])
-    return (out + out.T) / 2

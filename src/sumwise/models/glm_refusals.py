@@ -8,7 +8,11 @@ import numpy as np
 
 from sumwise.errors import DataError, SeparationError
 from sumwise.maths import scoring
+from sumwise.models.glm_links import DISPERSED
 from sumwise.models.glm_messages import GlmMoments
+
+LEAST_MEAN = 1e-150
+"""Mean response, of a family with a dispersion, from which its square is a number; the largest is its inverse."""
 
 
 def refuse_moments(moments: GlmMoments, family: str, response: str, columns: int) -> None:
@@ -19,6 +23,12 @@ def refuse_moments(moments: GlmMoments, family: str, response: str, columns: int
         raise DataError(
             f"{moments.rows} rows of positive weight cannot tell {columns} coefficients apart: collect more rows, or "
             f"leave terms out of the formula"
+        )
+    mean = moments.response / moments.trials
+    if family in DISPERSED and not LEAST_MEAN < mean < 1 / LEAST_MEAN:
+        raise DataError(
+            f"the mean response is {mean:.3g}: its square leaves the range of numbers; change the unit of '{response}' "
+            f"or of the weights"
         )
     if family == "binomial" and moments.response in (0, moments.trials):
         every = "a failure (0)" if moments.response == 0 else "a success (1)"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.errors import DataError
 from sumwise.kernels import glm
 from sumwise.kernels.library import log
 from sumwise.maths.binomial import log_saturated
@@ -23,6 +24,9 @@ Floats = NDArray[np.float64]
 
 COUNTS = ("poisson", "negbinomial")
 POSITIVE = ("gamma", "inverse.gaussian")
+
+LARGEST = 1e50
+"""Weights and responses beyond it are refused."""
 
 TABLE = 1024
 """Counts whose saturated log-likelihood is looked up."""
@@ -100,6 +104,7 @@ class Site:
     def _moments(self, family: str, each: Callable[..., Iterable[Any]]) -> GlmMoments:
         rows = self.rows
         w = np.ones(len(rows.y)) if rows.weights is None else rows.weights
+        refuse_sizes(w, rows.y)
         wn = w * rows.size if family == "binomial" else w
         live = wn > 0
         saturated, logs = np.zeros(len(w)), np.zeros(len(w))
@@ -119,6 +124,19 @@ class Site:
         return GlmMoments(
             used, len(w) - used, shifted, ExactSum(np.array(totals)), ExactSum(np.reshape(columns, shape))
         )
+
+
+def refuse_sizes(w: Floats, y: Floats) -> None:
+    """Raises DataError where weights or responses (n,) are so large that their products, with squares of columns too,
+    could leave the range of floating point.
+    """
+    for name, values in (("weights", w), ("responses", y)):
+        largest = float(values[w > 0].max(initial=0.0))
+        if largest > LARGEST:
+            raise DataError(
+                f"{name} reach {largest:.3g}: products with numbers beyond {LARGEST:.0e} leave the range of floating "
+                f"point; change the unit of the {name}"
+            )
 
 
 def saturated_counts(y: Floats) -> Floats:

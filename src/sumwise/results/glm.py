@@ -53,18 +53,21 @@ class GlmFit(Fit):
     @property
     def se(self) -> pd.Series:
         """Standard errors: dispersion times the inverse of the expected information, as R's glm."""
-        return self._by_term(np.sqrt(self.dispersion * np.diag(self.unscaled)), "std_error")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._by_term(np.sqrt(self.dispersion * np.diag(self.unscaled)), "std_error")
 
     @property
     def vcov(self) -> pd.DataFrame:
         """Covariance matrix of the coefficients."""
         names = list(self.terms)
-        return pd.DataFrame(self.dispersion * self.unscaled, index=names, columns=names)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return pd.DataFrame(self.dispersion * self.unscaled, index=names, columns=names)
 
     @property
     def statistic(self) -> pd.Series:
-        """coef / se by term: z, or t where the dispersion is estimated."""
-        return self._by_term(self.beta / self.se.to_numpy(), "statistic")
+        """coef / se by term: z, or t where the dispersion is estimated; infinite where a perfect fit has no error."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._by_term(self.beta / self.se.to_numpy(), "statistic")
 
     @property
     def pvalues(self) -> pd.Series:
