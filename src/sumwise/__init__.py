@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         subspaces,
     )
     from sumwise.arrays.polynomial import PolynomialFit, polyfit
-    from sumwise.errors import DataError, PolicyRefusal, SiteError, SumwiseError, UsageError
+    from sumwise.errors import DataError, PolicyRefusal, SeparationError, SiteError, SumwiseError, UsageError
     from sumwise.results.fit import Fit
     from sumwise.results.glm import GlmFit
     from sumwise.results.linear import LinearFit
@@ -39,6 +39,7 @@ __all__ = [
     "PolicyRefusal",
     "PolynomialFit",
     "Projections",
+    "SeparationError",
     "SiteError",
     "SolverComparison",
     "SumwiseError",
@@ -72,7 +73,7 @@ _HOMES = {
         "subspaces",
     ),
     "sumwise.arrays.polynomial": ("PolynomialFit", "polyfit"),
-    "sumwise.errors": ("DataError", "PolicyRefusal", "SiteError", "SumwiseError", "UsageError"),
+    "sumwise.errors": ("DataError", "PolicyRefusal", "SeparationError", "SiteError", "SumwiseError", "UsageError"),
     "sumwise.results.fit": ("Fit",),
     "sumwise.results.glm": ("GlmFit",),
     "sumwise.results.linear": ("LinearFit",),
