@@ -29,9 +29,13 @@ from sumwise.protocol.figures import (
     orders_of,
     widest,
 )
+from sumwise.protocol.figures_groups import group_leverage, information, of_groups, share, told_scores
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+TYPICAL = 0.5
+"""Standard deviation of groups' logits at which a group's share is judged before any question has told another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,9 @@ def _of_weights(weights: Floats) -> list[Column]:
 def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
     """Facts of a mixed model of successes in trials.  Sums hold X'y, so successes, and failures, are counted as well:
     a single one of either leaves the row of its person in X'y.
+
+    Cross-products of columns do not leave, but the information about beta does, where a group's effect takes up most of
+    what is alike within it.  So a group's share is that of the information where all chances are even; and of trials.
     """
     outcomes = [("successes", rows.y), ("failures", rows.size - rows.y)]
     sides = {name: effective_count(values) for name, values in outcomes}
@@ -168,6 +175,7 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
     sides |= {name: effective(values, np.ones(len(values))) for name, values in known}
     kinds = [(name, levels(x)) for name, x in [*zip(rows.columns, rows.x, strict=True), *known]]
     per_group = np.bincount(rows.group, minlength=len(rows.groups))
+    trials = of_groups(rows.size, rows.group, len(rows.groups))
     columns = [Column((x,)) for x in rows.x]
     return DesignFacts(
         rows=len(rows.y),
@@ -178,6 +186,10 @@ def mixed_design(rows: glmm_site.Rows) -> DesignFacts:
         cells=cells([*kinds, ("the response", [values for _, values in outcomes])], rows.size > 0),
         leverage=max(leverage(columns, rows.size), leverage([*columns, *_of_outcomes(rows)], None)),
         digit_gaps=widest([digit_gaps(x) for x in [*rows.x, rows.y, *(values for _, values in known)]]),
+        group_leverage=max(
+            group_leverage(columns, rows.size, rows.group, len(rows.groups), TYPICAL**2 / 4),
+            float(trials.max(initial=0.0)) / max(float(trials.sum()), 1.0),
+        ),
     )
 
 
@@ -208,18 +220,31 @@ def mixed_question(
     effect (groups,): theta u of each group, at its mode say; zero if left out.   orders: of the columns (`orders_of`),
     where they are known: sorting is most of the work.
     """
-    eta = None
+    spread = of_group = 0.0
     if isinstance(question, MomentsQuestion):
-        weights, spread = rows.size, 0.0
+        weights = rows.size
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             eta = _predictor(rows, question, effect)
             spread = float(eta.max() - eta.min())
             small = np.exp(-np.abs(eta))
             weights = rows.size * small / np.square(1 + small)
+            score = rows.y - rows.size * np.where(eta < 0, small, 1.0) / (1 + small)
+            of_group = _of_group(rows, question, weights, score)
     sorting = orders_of(rows.x) if orders is None else orders
     counts = [effective(x, weights, order) for x, order in zip(rows.x, sorting, strict=True)]
-    return QuestionFacts(len(rows.y), effective_count(weights), by_name(rows.columns, counts), spread)
+    found = by_name(rows.columns, counts)
+    return QuestionFacts(len(rows.y), effective_count(weights), found, spread, group_leverage=of_group)
+
+
+def _of_group(rows: glmm_site.Rows, question: Question, weights: Floats, score: Floats) -> float:
+    """The largest share of one group in what a question brings: information about beta, and sums of scores."""
+    if not (np.isfinite(weights).all() and np.isfinite(score).all()):
+        return math.nan
+    groups, ones = len(rows.groups), np.ones(len(rows.y))
+    moved = [x - centre for x, centre in zip(rows.x, question.centre, strict=True)]
+    parts = information(moved, [question.theta * ones], weights, rows.group, groups)
+    return max(share(parts), told_scores(score, [*moved, ones], rows.group, groups))
 
 
 def _predictor(rows: glmm_site.Rows, question: Question, effect: Floats | None) -> Floats:

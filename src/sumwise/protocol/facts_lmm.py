@@ -6,7 +6,10 @@ it asks about.  These are one sum weighted in ever other ways, by functions of A
 that one sum.  A group whose A is like no other's has weights of its own: so many equations, and its B B' - the means of
 columns and response in it, with a random intercept - follows, from an honest fit, with no question chosen.
 
-So groups are judged like rows: by the largest share that one of them has in a combination of what leaves.
+And cross-products of X and y leave as they are: of a column that names a group they are that group's sums.
+
+So groups are judged like rows: by the largest share that one of them has in a combination of what leaves.  With the
+response among the columns it counts where others do not hide it: of few groups, one always has the largest residuals.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from sumwise.maths.columns import Column
 from sumwise.models import linear, lmm_site
 from sumwise.protocol.facts import DesignFacts, linear_columns, linear_design, rooted, spanned
 from sumwise.protocol.figures import by_name, digit_gaps, effective, leverage, told, widest
+from sumwise.protocol.figures_groups import group_leverage
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,6 +55,7 @@ def lmm_design(rows: Rows, effects: Sequence[str], parameters: int) -> DesignFac
     judged = [leverage([*spanned(rows), *(Column((z,)) for z in rows.z)], rows.weights)]
     if left:
         judged.append(leverage(left, rows.weights))
+    columns = spanned(rows)[:-1]
     per_group = np.bincount(rows.group[w > 0], minlength=len(rows.groups))
     per_group = per_group[per_group > 0]
     return DesignFacts(
@@ -64,6 +69,8 @@ def lmm_design(rows: Rows, effects: Sequence[str], parameters: int) -> DesignFac
         digit_gaps=widest([base.digit_gaps, *(digit_gaps(z) for z in rows.z)]),
         group_leverage=max(
             _between(rows, w),
+            group_leverage(columns, rows.weights, rows.group, len(rows.groups)),
+            told(group_leverage(spanned(rows), rows.weights, rows.group, len(rows.groups)), len(per_group) - 1),
             told(_share([r * np.sqrt(w) for r in within if r.any()], rows.group), len(per_group) - 1),
         ),
     )

@@ -28,12 +28,10 @@ from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion, VectorQu
 from sumwise.protocol import facts_glm
 from sumwise.protocol.facts import DesignFacts, QuestionFacts, rooted
 from sumwise.protocol.figures import by_name, digit_gaps, effective, effective_count, leverage, told, widest
+from sumwise.protocol.figures_groups import group_leverage, information, of_groups, share, told_scores, told_share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-NOISE = 1e-12
-"""Share of the largest eigenvalue below which a direction counts as none."""
 
 AROUND = 2.0
 """Conditional standard deviations around a group's mode that count to the range of predictors: nodes reach there."""
@@ -65,7 +63,7 @@ def vector_design(rows: Rows, family: str, effects: Sequence[str], parameters: i
         effective=base.effective | by_name(names, [effective(z, counted) for z in rows.z]),
         leverage=max(base.leverage, leverage(columns, counted), told(alone, len(counted) - 1)),
         digit_gaps=widest([base.digit_gaps, *(digit_gaps(z) for z in rows.z)]),
-        group_leverage=_share(_products(rows, counted, [*rows.x, *rows.z])),
+        group_leverage=group_leverage(columns, counted, rows.group, len(rows.groups)),
     )
 
 
@@ -154,7 +152,10 @@ def _at_point(
             effective=counts,
             eta_range=_range(rows, family[0], eta[live], around[live]),
             digit_gaps=_gaps(rows, moved, weighing),
-            group_leverage=max(_share(_shrunk(rows, w, moved, Lambda)), _told(rows, score, moved)),
+            group_leverage=max(
+                share(information(moved[:p], list(turned), w, rows.group, len(rows.groups))),
+                told_scores(score, moved, rows.group, len(rows.groups)),
+            ),
         )
 
 
@@ -172,56 +173,10 @@ def _range(rows: Rows, family: str, eta: Floats, around: Floats) -> float:
 
 def _rests_on(values: Floats) -> float:
     """`effective_count` of numbers that are summed as they are: inf where no row stands out from all others."""
-    return effective_count(values) if _told_share(np.square(values)) else math.inf
-
-
-def _told_share(squares: Floats) -> float:
-    """The largest share among squares, 0 where the others hide it."""
-    total = float(squares.sum())
-    return told(float(squares.max(initial=0.0)) / total, len(squares) - 1) if total > 0 else 0.0
+    return effective_count(values) if told_share(np.square(values)) else math.inf
 
 
 # -- groups --
-
-
-def _of_groups(rows: Rows, values: Floats) -> Floats:
-    return np.bincount(rows.group, values, minlength=len(rows.groups)).astype(np.float64)
-
-
-def _products(rows: Rows, w: Floats, columns: Sequence[Floats]) -> Floats:
-    """(groups, c, c) C'WC of each group, columns scaled to at most 1."""
-    scaled = [column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in columns]
-    return np.array([[_of_groups(rows, w * a * b) for b in scaled] for a in scaled]).transpose(2, 0, 1)
-
-
-def _shrunk(rows: Rows, w: Floats, moved: Sequence[Floats], Lambda: Floats) -> Floats:
-    """(groups, p, p) each group's part of the information about beta, at the modes:
-
-    X'WX - X'WZ Lambda (I + Lambda'Z'WZ Lambda)^-1 Lambda'Z'WX
-    """
-    p, q = len(rows.x), len(rows.z)
-    x = [column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in moved[:p]]
-    a = [sum(z * Lambda[i, k] for i, z in enumerate(moved[p:])) for k in range(q)]
-    both = np.array([[_of_groups(rows, w * s * t) for t in (*x, *a)] for s in (*x, *a)]).transpose(2, 0, 1)
-    H, B = np.eye(q) + both[:, p:, p:], both[:, p:, :p]
-    found: Floats = both[:, :p, :p] - B.transpose(0, 2, 1) @ np.linalg.solve(H, B)
-    return found
-
-
-def _share(parts: Floats) -> float:
-    """The largest share of one group in a combination: parts (groups, c, c), positive semidefinite, what each adds."""
-    total = parts.sum(axis=0)
-    values, vectors = np.linalg.eigh(total)
-    kept = values > NOISE * max(float(values[-1]), 1e-300)
-    root = vectors[:, kept] / np.sqrt(values[kept])
-    if not root.size:
-        return 0.0
-    return float(np.linalg.eigvalsh(root.T @ parts @ root)[:, -1].max())
-
-
-def _told(rows: Rows, score: Floats, moved: Sequence[Floats]) -> float:
-    """The largest share of one group in a sum of scores times a column, where the others do not hide it."""
-    return max((_told_share(np.square(_of_groups(rows, score * column))) for column in moved), default=0.0)
 
 
 def _gaps(rows: Rows, moved: Sequence[Floats], weighing: Sequence[Floats]) -> tuple[float, ...]:
@@ -231,6 +186,6 @@ def _gaps(rows: Rows, moved: Sequence[Floats], weighing: Sequence[Floats]) -> tu
     gaps = []
     for a in weighing:
         for size in (a, *(a * np.abs(column) for column in moved)):
-            amounts = _of_groups(rows, size)
+            amounts = of_groups(size, rows.group, len(rows.groups))
             gaps.append(digit_gaps(np.ldexp(0.5, np.frexp(amounts[amounts > 0])[1])))
     return widest(gaps)

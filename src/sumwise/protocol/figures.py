@@ -87,8 +87,7 @@ def leverage(columns: Sequence[Column], weights: Floats | None) -> float:
     """
     if not columns or not len(columns[0]):
         return 0.0
-    gram = cross_products(columns, None if weights is None else Column((weights,)))
-    high, low = (part.T for part in LeastSquares(gram, range(len(columns)), ()).root_pair)
+    high, low = whitening(columns, weights)
     if not high.shape[1]:
         return 0.0
     most = 0.0
@@ -100,6 +99,13 @@ def leverage(columns: Sequence[Column], weights: Floats | None) -> float:
                 rooted = rooted * np.sqrt(weights[some, None])
             most = float(np.maximum(most, np.square(rooted).sum(axis=1).max()))  # a nan stays, and is refused
     return most
+
+
+def whitening(columns: Sequence[Column], weights: Floats | None) -> tuple[Floats, Floats]:
+    """R (columns, rank) with R'X'WXR = I, as high and low parts, from exact cross-products."""
+    gram = cross_products(columns, None if weights is None else Column((weights,)))
+    high, low = (part.T for part in LeastSquares(gram, range(len(columns)), ()).root_pair)
+    return high, low
 
 
 def told(share: float, others: int) -> float:

@@ -39,8 +39,8 @@ class Policy:
     max_parameters_per_row.
     min_effective: effective count of each column, as it is and under a question's weights.
     min_cell: rows in each cell of two columns of two values.
-    max_leverage: share of one row, or of one group of a linear mixed model, in the sum of squares of any combination
-        of columns.
+    max_leverage: share of one row, or of one group of a mixed model, in the sum of squares of any combination of
+        columns.
     max_digit_gap: bits by which the digits of fewer than min_effective rows may be finer than those of all others.
     min_effective_rows, min_effective_share: effective count of a question's weights, and its share in the rows.
     max_eta_range: largest less smallest linear predictor that a question may make.
@@ -241,8 +241,10 @@ def combinations(facts: Facts, policy: Policy) -> Refusal | None:
 def groups_apart(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: solving for a group.  The sums of a linear mixed model weigh a group by functions of its size and effects;
     the one whose size is like no other's is told from the rest by as many equations as there are sizes.  And a column
-    that varies within one group alone has that group's products.   In mixed models of other families: parameters under
-    which all groups saturate but one.   A policy whose min_groups is 1 lets them be told.
+    that varies within one group alone, or names it, has that group's products.   In generalized linear mixed models:
+    parameters under which all groups saturate but one.   A policy whose min_groups is 1 lets them be told.
+
+    Asked after the rules about rows: a row that stands alone is its group's, too.
     """
     found = "one group has {} of the sum of squares of a combination of what leaves"
     threshold = policy.max_leverage if policy.min_groups > 1 else math.inf
@@ -363,11 +365,11 @@ RULES: tuple[Rule, ...] = (
     effective_columns,
     cells,
     combinations,
-    groups_apart,
     digits,
     effective_rows,
     effective_weighted_columns,
     eta_range,
+    groups_apart,
     minimum_sites,
     different_rows,
     different_sites,

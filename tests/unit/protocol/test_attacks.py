@@ -266,14 +266,15 @@ def test_a_row_written_into_free_room_is_not_stopped():
 # -- of one answer --
 
 
-def test_chosen_parameters_are_refused_three_times():
-    """Under the policy's figures alone: the effective sample size is 1."""
+def test_chosen_parameters_are_refused_four_times():
+    """Under the policy's figures alone: the effective sample size is 1, and the row is its group's, too."""
     rows = block(binary=True)
     direction = np.random.default_rng(9).normal(size=5)
     guess = float(sum(d * x[TARGET] for d, x in zip(direction, rows.x[1:], strict=True)))
     facts = mixed_facts(rows, point(1e3 * np.array([-guess, *direction])))
     assert facts.question.concentration < 1.2
-    assert refused_by(facts) == {"weight-concentration", "weighted-effective-count", "predictor-range"}
+    rules = {"weight-concentration", "weighted-effective-count", "predictor-range", "group-leverage"}
+    assert refused_by(facts) == rules
 
 
 def test_5_fewer_rows_than_parameters():
@@ -362,7 +363,7 @@ def test_parameters_that_spare_most_rows():
     beta[6:] = 1e4 * np.array([-rows.x[1][TARGET], 1.0])
     line = information(wide, beta)[6]
     assert np.abs(line[:6] / line[0] - row(rows)[:6]).max() < 1e-9
-    lenient = replace(Policy(), max_eta_range=np.inf)
+    lenient = replace(Policy(), max_eta_range=np.inf, min_groups=1)
     assert refused_by(mixed_facts(wide, point(beta)), lenient) == {"weighted-effective-count"}
     assert refused_by(mixed_facts(wide, point(beta))) >= {"predictor-range"}
 
