@@ -27,17 +27,18 @@ from types import FunctionType
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import ProtocolError, UsageError
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import ledger, messages, payloads
+from sumwise.protocol import ledger
 from sumwise.protocol import study as study_file
-from sumwise.protocol.codec import NO_HASH, digest
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.policy import Policy
+from sumwise.protocol.wire import messages, payloads
+from sumwise.protocol.wire.codec import NO_HASH, digest
+from sumwise.protocol.wire.masking import MaskedSummand
 
 STUDY = digest(b"a study to fuzz")
 NAMES = (messages.COORDINATOR, "north", "Süd")

@@ -25,7 +25,7 @@ from tests.unit.protocol.studies import herds, study
 from bench import report
 from sumwise.engines.folder import Mailbox, coordinate, serve
 from sumwise.engines.mail import Centre, Desk, Patience, Reply, Request
-from sumwise.protocol.messages import COORDINATOR, Ask, decode_signed
+from sumwise.protocol.wire.messages import COORDINATOR, Ask, decode_signed
 
 TARGETS = {"files, a process each": 50.0, "NVFLARE on loopback": 300.0}
 """Milliseconds that a round may cost at the median."""

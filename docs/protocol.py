@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from sumwise.protocol import payloads
-from sumwise.protocol.fields import FieldType
-from sumwise.protocol.messages import HEADER, KINDS, REASON, Field, Reason
 from sumwise.protocol.states import TRANSITIONS, Phase, Transition
+from sumwise.protocol.wire import payloads
+from sumwise.protocol.wire.fields import FieldType
+from sumwise.protocol.wire.messages import HEADER, KINDS, REASON, Field, Reason
 
 PAGE = Path(__file__).with_name("protocol.md")
 

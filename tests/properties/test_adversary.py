@@ -20,10 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sumwise.errors import ProtocolError
 from sumwise.models.glmm_messages import Question
-from sumwise.protocol import payloads
-from sumwise.protocol.messages import COORDINATOR, Answer, Ask, Message, Reason, Refuse, decode_signed, sign
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Phase
+from sumwise.protocol.wire import payloads
+from sumwise.protocol.wire.messages import COORDINATOR, Answer, Ask, Message, Reason, Refuse, decode_signed, sign
 from tests.unit.protocol.studies import Study, herds, key, study
 
 SITES = ("site 0", "site 1", "site 2")

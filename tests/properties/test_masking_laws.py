@@ -13,8 +13,8 @@ from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
 from sumwise.models.glmm_messages import Moments, MomentsQuestion
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import masked, payloads, sums
-from sumwise.protocol.masking import Label, bits_for, unmask_total
+from sumwise.protocol.wire import masked, payloads, sums
+from sumwise.protocol.wire.masking import Label, bits_for, unmask_total
 from tests.unit.protocol.keys import STUDY, keys, mask_all
 
 labels = st.builds(Label, st.just(STUDY), st.integers(0, 2**32 - 1), st.text(st.characters(codec="utf-8"), max_size=8))

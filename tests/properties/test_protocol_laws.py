@@ -20,11 +20,23 @@ from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuest
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import ledger, messages, payloads
-from sumwise.protocol.codec import HASH_BYTES, NO_HASH, Reader, Writer
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Ask, Finish, Hello, Reason, Refuse, SiteReady, Total
-from sumwise.protocol.sums import exact_sum, integers
+from sumwise.protocol import ledger
+from sumwise.protocol.wire import messages, payloads
+from sumwise.protocol.wire.codec import HASH_BYTES, NO_HASH, Reader, Writer
+from sumwise.protocol.wire.masking import MaskedSummand
+from sumwise.protocol.wire.messages import (
+    COORDINATOR,
+    Abort,
+    Answer,
+    Ask,
+    Finish,
+    Hello,
+    Reason,
+    Refuse,
+    SiteReady,
+    Total,
+)
+from sumwise.protocol.wire.sums import exact_sum, integers
 
 STUDY = hashlib.sha256(b"study").digest()
 SITES = ("Nord", "Süd", "東")

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 import sumwise as sw
 from sumwise.cli import main
 from sumwise.data import open_site_data, parse
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import SumwiseError
-from sumwise.protocol.policy import Policy
 from sumwise.studies.site_file import read_site
 
 ROOT = Path(__file__).parents[2]

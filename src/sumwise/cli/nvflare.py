@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sumwise.cli.watch import Watcher
 from sumwise.engines.folder import read_ledger
 from sumwise.errors import NothingNewError, SiteError, UsageError
-from sumwise.protocol.messages import COORDINATOR, Abort, Finish, Message, Refuse, decode_signed
 from sumwise.protocol.study import Study
+from sumwise.protocol.wire.messages import COORDINATOR, Abort, Finish, Message, Refuse, decode_signed
 from sumwise.studies.site import OpenSite
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from sumwise.engines.folder import LedgerFile, read_ledger, serve
 from sumwise.errors import DataError, PolicyRefusal, SiteError, UsageError
 from sumwise.printing import align
 from sumwise.protocol import ledger as chain
-from sumwise.protocol.messages import COORDINATOR, Answer, Message
 from sumwise.protocol.states import Phase
 from sumwise.protocol.study_words import fingerprint, in_words
+from sumwise.protocol.wire.messages import COORDINATOR, Answer, Message
 from sumwise.studies import approval
 from sumwise.studies.files import read_study
 from sumwise.studies.site import foreseen, open_site, prepare

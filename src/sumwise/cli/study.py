@@ -14,11 +14,11 @@ from sumwise.cli import nvflare
 from sumwise.cli.options import ENGINE, FILE, FOLDER, WAIT, labels, model_options, needed, pairs, ranges, thresholds
 from sumwise.cli.output import json_option, show
 from sumwise.cli.watch import Watcher, interrupted
+from sumwise.disclosure.policy import Policy
 from sumwise.engines.folder import Mailbox, coordinate
 from sumwise.errors import UsageError
 from sumwise.fitting.options import Options
 from sumwise.protocol.keys import KEY_BYTES
-from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.studies.centre import open_coordinator, published

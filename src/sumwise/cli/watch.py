@@ -7,9 +7,20 @@ from collections.abc import Callable
 
 import click
 
+from sumwise.disclosure.policy import meaning
 from sumwise.printing import align
-from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Ask, Finish, Hello, Message, Refuse, SiteReady, Total
-from sumwise.protocol.policy import meaning
+from sumwise.protocol.wire.messages import (
+    COORDINATOR,
+    Abort,
+    Answer,
+    Ask,
+    Finish,
+    Hello,
+    Message,
+    Refuse,
+    SiteReady,
+    Total,
+)
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
 """Seconds between two looks into the folder: short after news, longer and longer without."""

@@ -22,9 +22,11 @@ from urllib.parse import quote
 
 from sumwise.errors import NothingNewError, ProtocolError, SiteError, UsageError
 from sumwise.protocol import ledger
-from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import (
+from sumwise.protocol.site import SiteAgent, SiteState
+from sumwise.protocol.states import Phase
+from sumwise.protocol.wire.codec import digest
+from sumwise.protocol.wire.messages import (
     COORDINATOR,
     MOST_BYTES,
     Abort,
@@ -35,8 +37,6 @@ from sumwise.protocol.messages import (
     decode_signed,
     kind_of,
 )
-from sumwise.protocol.site import SiteAgent, SiteState
-from sumwise.protocol.states import Phase
 
 Wait = Callable[[tuple[str, ...]], bool]
 """Called with the names that are waited for when there is nothing to read; False gives up."""

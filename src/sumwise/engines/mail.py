@@ -28,9 +28,9 @@ from cryptography.exceptions import InvalidSignature
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve
 from sumwise.errors import NothingNewError, ProtocolError, SiteError
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, open_envelope
 from sumwise.protocol.site import SiteAgent
 from sumwise.protocol.states import Terms
+from sumwise.protocol.wire.messages import COORDINATOR, open_envelope
 
 log = logging.getLogger(__name__)
 

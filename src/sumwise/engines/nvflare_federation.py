@@ -35,7 +35,7 @@ from nvflare.lighter.provisioner import Provisioner
 from sumwise.engines.folder import Mailbox
 from sumwise.engines.nvflare import LOCAL, TASK, TROUBLE, client_name
 from sumwise.errors import SiteError, UsageError
-from sumwise.protocol.messages import COORDINATOR, Abort, Finish, Message, decode_signed
+from sumwise.protocol.wire.messages import COORDINATOR, Abort, Finish, Message, decode_signed
 
 SERVER, ADMIN = "server", "coordinator@study.org"
 """Of whom a kit is, besides the sites."""

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.engines.folder import Mailbox, coordinate
 from sumwise.errors import ProtocolError, SiteError
-from sumwise.protocol import payloads
 from sumwise.protocol.coordinator import Coordinator, result_digest
 from sumwise.protocol.ledger import Entry
-from sumwise.protocol.messages import COORDINATOR, Abort, Finish, Message, Total, open_envelope
 from sumwise.protocol.states import Terms
+from sumwise.protocol.wire import payloads
+from sumwise.protocol.wire.messages import COORDINATOR, Abort, Finish, Message, Total, open_envelope
 
 
 class ReplayEngine:

@@ -17,12 +17,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sumwise.disclosure.policy import meaning
 from sumwise.errors import ProtocolError
 from sumwise.loop import Model
-from sumwise.protocol import masked, payloads
-from sumwise.protocol.codec import NO_HASH, digest
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.messages import (
+from sumwise.protocol.states import Phase, Terms, allowed
+from sumwise.protocol.wire import masked, payloads
+from sumwise.protocol.wire.codec import NO_HASH, digest
+from sumwise.protocol.wire.masking import MaskedSummand
+from sumwise.protocol.wire.messages import (
     COORDINATOR,
     Abort,
     Answer,
@@ -38,8 +40,6 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
-from sumwise.protocol.policy import meaning
-from sumwise.protocol.states import Phase, Terms, allowed
 
 UNFIT = (ValueError, ArithmeticError, LookupError)
 """What a model's step raises for totals: DataError, or another of these for totals that no rows have."""

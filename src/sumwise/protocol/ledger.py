@@ -24,8 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sumwise.errors import ProtocolError
-from sumwise.protocol.codec import HASH_BYTES, NO_HASH, Reader, Writer, digest
-from sumwise.protocol.fields import is_token
+from sumwise.protocol.wire.codec import HASH_BYTES, NO_HASH, Reader, Writer, digest
+from sumwise.protocol.wire.fields import is_token
 
 MAGIC, FRAME = b"SUML", b"SUMF"
 VERSION = 1

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sumwise.errors import UsageError, shown, shown_key
-from sumwise.protocol.codec import Writer
-from sumwise.protocol.fields import is_seen
+from sumwise.protocol.wire.codec import Writer
+from sumwise.protocol.wire.fields import is_seen
 
 MOST_DEPTH = 8
 MOST_VALUES = 100_000

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from sumwise.disclosure.facts import Request
 from sumwise.errors import ProtocolError
 from sumwise.protocol import plain
-from sumwise.protocol.codec import HASH_BYTES, Reader, Writer, digest
-from sumwise.protocol.facts import Request
-from sumwise.protocol.fields import NAME
 from sumwise.protocol.study import Study
+from sumwise.protocol.wire.codec import HASH_BYTES, Reader, Writer, digest
+from sumwise.protocol.wire.fields import NAME
 
 MAGIC, MODEL = b"SUMQ", b"SUMO"
 VERSION = 1

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from sumwise.errors import ProtocolError
 from sumwise.loop import Model
-from sumwise.protocol import masked, payloads
-from sumwise.protocol.codec import NO_HASH, digest
 from sumwise.protocol.coordinator import UNFIT, result_digest
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.messages import (
+from sumwise.protocol.states import Phase, Terms, allowed
+from sumwise.protocol.wire import masked, payloads
+from sumwise.protocol.wire.codec import NO_HASH, digest
+from sumwise.protocol.wire.messages import (
     COORDINATOR,
     Abort,
     Answer,
@@ -35,7 +36,6 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
-from sumwise.protocol.states import Phase, Terms, allowed
 
 
 class Rows(Protocol):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from sumwise.errors import ProtocolError
-from sumwise.protocol.messages import Abort, Answer, Ask, Finish, Hello, Message, Refuse, SiteReady, Total
+from sumwise.protocol.wire.messages import Abort, Answer, Ask, Finish, Hello, Message, Refuse, SiteReady, Total
 
 
 class Phase(Enum):

@@ -22,15 +22,15 @@ import tomli_w
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import UsageError, shown, shown_key
 from sumwise.protocol import plain
-from sumwise.protocol.codec import Writer, digest
 from sumwise.protocol.keys import KEY_BYTES
-from sumwise.protocol.messages import COORDINATOR
-from sumwise.protocol.policy import Policy
 from sumwise.protocol.states import Terms
 from sumwise.protocol.study_problems import BELONGS, kind_of, line, problems_of, refuse, threshold_belongs
 from sumwise.protocol.study_problems import Options as Options
+from sumwise.protocol.wire.codec import Writer, digest
+from sumwise.protocol.wire.messages import COORDINATOR
 
 MAGIC = b"SUMS"
 VERSION = 1

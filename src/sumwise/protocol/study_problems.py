@@ -9,16 +9,16 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import UsageError, shown
 from sumwise.models.glm_links import LINKS
 from sumwise.models.glmm import MOST_NODES
 from sumwise.models.glmm_vectors_site import FAMILIES as MIXED_FAMILIES
 from sumwise.protocol import plain, study_groups
-from sumwise.protocol.fields import COUNT, NAME, TOKEN
 from sumwise.protocol.keys import KEY_BYTES
-from sumwise.protocol.masking import LEAST_SITES
-from sumwise.protocol.messages import COORDINATOR
-from sumwise.protocol.policy import Policy
+from sumwise.protocol.wire.fields import COUNT, NAME, TOKEN
+from sumwise.protocol.wire.masking import LEAST_SITES
+from sumwise.protocol.wire.messages import COORDINATOR
 
 FAMILIES = ("gaussian", *LINKS)
 

@@ -6,17 +6,18 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sumwise.disclosure.policy import Policy
 from sumwise.models import lmm_messages
 from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol import masked, plain
-from sumwise.protocol.codec import digest
-from sumwise.protocol.policy import Policy
+from sumwise.protocol import plain
 from sumwise.protocol.study import Study
 from sumwise.protocol.study_groups import groups_in_words
 from sumwise.protocol.study_problems import GENERALIZED, LINEAR, LINEAR_MIXED, MIXED, VECTORS
+from sumwise.protocol.wire import masked
+from sumwise.protocol.wire.codec import digest
 
 WIDTH = 100
 

@@ -10,9 +10,9 @@ from sumwise.engines.folder import Mailbox, read_ledger
 from sumwise.engines.replay import totals_in_folder, totals_in_ledger, totals_published
 from sumwise.errors import SiteError, UsageError
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study
+from sumwise.protocol.wire.messages import COORDINATOR
 from sumwise.results.fit import Fit
 from sumwise.studies.files import read_secret, read_study
 from sumwise.studies.plan import check_software, plan

@@ -9,6 +9,7 @@ from typing import Any
 from sumwise import __version__
 from sumwise.data import agree, open_sites, parse
 from sumwise.data.expression import misplaced
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import UsageError
 from sumwise.fitting.choose import choose
 from sumwise.fitting.glm import GLM, link_of
@@ -19,7 +20,6 @@ from sumwise.fitting.mixed import MIXED
 from sumwise.fitting.options import Options
 from sumwise.fitting.vector_mixed import link_of as mixed_link_of
 from sumwise.models.lmm import METHODS
-from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Options as StudyOptions
 from sumwise.protocol.study import Study
 from sumwise.studies.plan import check_effects, check_in_studies

@@ -19,6 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.data import DesignBlock, Source
+from sumwise.disclosure import facts, facts_glm, facts_lmm, facts_vectors
+from sumwise.disclosure.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
+from sumwise.disclosure.figures import orders_of
+from sumwise.disclosure.policy import Policy, Refusal, check, stricter
 from sumwise.errors import SiteError, SumwiseError, UsageError
 from sumwise.kernels.vectors import WITH_AUX
 from sumwise.maths import covariance
@@ -28,13 +32,10 @@ from sumwise.models.glm_messages import GlmMomentsQuestion
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol import facts, facts_glm, facts_lmm, facts_vectors, requests, study_problems
-from sumwise.protocol.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
-from sumwise.protocol.figures import orders_of
+from sumwise.protocol import requests, study_problems
 from sumwise.protocol.ledger import Entry
-from sumwise.protocol.messages import Answer, decode_signed
-from sumwise.protocol.policy import Policy, Refusal, check, stricter
 from sumwise.protocol.study import Study, from_toml
+from sumwise.protocol.wire.messages import Answer, decode_signed
 from sumwise.studies.plan import planned_before
 
 Ints = NDArray[np.int64]

@@ -9,12 +9,12 @@ from typing import Any
 
 from sumwise.data import DesignBlock, open_site_data, version_and_places
 from sumwise.data.source import Source
+from sumwise.disclosure.policy import Refusal
 from sumwise.engines.folder import LedgerFile, Mailbox
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import DataError, SiteError, SumwiseError, UsageError
 from sumwise.fitting.method import Here
 from sumwise.protocol import requests
-from sumwise.protocol.policy import Refusal
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study

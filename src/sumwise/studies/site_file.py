@@ -10,10 +10,10 @@ from typing import Any
 
 import tomli_w
 
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.engines.folder import file_name
 from sumwise.errors import UsageError, shown
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.study_problems import SITE_NAME, is_site_name, threshold_belongs
 from sumwise.studies.files import checked, new_secret, read_secret, read_text, write_new
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from sumwise.engines import folder
-from sumwise.protocol.messages import COORDINATOR
+from sumwise.protocol.wire.messages import COORDINATOR
 from tests.unit.protocol.studies import herds, study
 
 

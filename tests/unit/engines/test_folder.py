@@ -15,8 +15,8 @@ import pytest
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve, write_whole
 from sumwise.errors import ProtocolError, SiteError, UsageError
 from sumwise.protocol.coordinator import CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, MOST_BYTES, Total, decode_signed
 from sumwise.protocol.states import Phase
+from sumwise.protocol.wire.messages import COORDINATOR, MOST_BYTES, Total, decode_signed
 from tests.unit.protocol.studies import Study, ended, herds, study
 
 NAMES = (COORDINATOR, "site 0", "site 1", "site 2")

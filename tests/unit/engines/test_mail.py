@@ -18,8 +18,8 @@ from sumwise.engines.folder import Mailbox
 from sumwise.engines.mail import Centre, Desk, Patience, Reply, Request, Status, alone, claim
 from sumwise.errors import ProtocolError, SiteError
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
-from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.states import Phase
+from sumwise.protocol.wire.messages import COORDINATOR
 from tests.unit.engines.nvflare_parts import SITES, open_coordinator, open_site
 from tests.unit.protocol.studies import STUDY, ended, herds, key
 

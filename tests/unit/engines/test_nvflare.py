@@ -28,7 +28,7 @@ from sumwise.engines.nvflare_federation import (
 )
 from sumwise.errors import SiteError
 from sumwise.protocol.coordinator import CoordinatorState
-from sumwise.protocol.messages import COORDINATOR, Message, Total
+from sumwise.protocol.wire.messages import COORDINATOR, Message, Total
 from tests.unit.engines.nvflare_parts import SITES, open_coordinator
 from tests.unit.protocol.studies import ended
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sumwise.models.glmm_messages import Question
-from sumwise.protocol.facts import (
+from sumwise.disclosure.facts import (
     Facts,
     Request,
     StudyFacts,
@@ -17,6 +16,7 @@ from sumwise.protocol.facts import (
     mixed_question,
     row_set,
 )
+from sumwise.models.glmm_messages import Question
 
 QUIET = StudyFacts(
     round=1,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from sumwise.protocol.masking import Label, mask
+from sumwise.protocol.wire.masking import Label, mask
 
 STUDY = hashlib.sha256(b"a study of the tests").digest()
 

@@ -16,9 +16,9 @@ from sumwise.models.glmm import RandomIntercept
 from sumwise.models.glmm_site import Site
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.messages import COORDINATOR
 from sumwise.protocol.site import SiteAgent, SiteState
 from sumwise.protocol.states import Terms
+from sumwise.protocol.wire.messages import COORDINATOR
 from tests.unit.models.fitting import Rows, shipped
 
 STUDY = hashlib.sha256(b"a study of the tests").digest()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sumwise.errors import ProtocolError
-from sumwise.protocol.codec import NO_HASH, digest
 from sumwise.protocol.ledger import Entry, append, head, parse, serialise, verify
+from sumwise.protocol.wire.codec import NO_HASH, digest
 
 
 def chain() -> tuple[Entry, ...]:

@@ -12,10 +12,11 @@ from sumwise.errors import ProtocolError
 from sumwise.models.glmm_messages import MomentsQuestion, Question
 from sumwise.models.linear import LinearModel
 from sumwise.models.linear import Site as LinearSite
-from sumwise.protocol import payloads
-from sumwise.protocol.codec import digest
 from sumwise.protocol.coordinator import result_digest
-from sumwise.protocol.messages import (
+from sumwise.protocol.states import TRANSITIONS, Phase
+from sumwise.protocol.wire import payloads
+from sumwise.protocol.wire.codec import digest
+from sumwise.protocol.wire.messages import (
     COORDINATOR,
     Abort,
     Answer,
@@ -28,7 +29,6 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
-from sumwise.protocol.states import TRANSITIONS, Phase
 from tests.unit.models.fitting import fit
 from tests.unit.models.test_linear import block
 from tests.unit.protocol.studies import LAST_DAY, STUDY, Study, herds, key, study

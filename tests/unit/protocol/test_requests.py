@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sumwise.disclosure.facts import Request, row_set
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.errors import ProtocolError
-from sumwise.protocol.facts import Request, row_set
-from sumwise.protocol.fields import is_name
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.requests import decode, encode, model_digest, request_of
+from sumwise.protocol.wire.fields import is_name
 from tests.unit.protocol.test_study import LINEAR, MIXED
 
 hashes = st.binary(min_size=32, max_size=32)

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 import sumwise.datasets
 from sumwise.data import agree, open_sites, parse
 from sumwise.data.contract import Contract
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.errors import UsageError
 from sumwise.protocol import plain
-from sumwise.protocol.messages import COORDINATOR
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_problems import _WHOLE, alike, is_site_name
 from sumwise.protocol.study_words import _RULES, in_words
+from sumwise.protocol.wire.messages import COORDINATOR
 from tests.unit.protocol.studies import herds, key, site_keys
 
 SITES = ("north", "south", "Århus west")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sumwise.disclosure.policy import Policy
 from sumwise.errors import UsageError
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmQuestion
 from sumwise.protocol import study_groups
-from sumwise.protocol.policy import Policy
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.studies.plan import plan
-from tests.unit.protocol.test_payloads_families import rounds
+from tests.unit.protocol.wire.test_payloads_families import rounds
 from tests.unit.studies.hospitals import study, tables
 from tests.unit.studies.test_same_bits_families import CASES, table_of
 

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.engines.folder import LedgerFile, Mailbox, coordinate, serve
 from sumwise.fitting.options import Options
 from sumwise.protocol.coordinator import CoordinatorState
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.site import SiteState
 from sumwise.protocol.study import Study, to_toml
 from sumwise.results.fit import Fit

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from sumwise.data import Source, open_sites, version_and_places
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.fitting.options import Options
 from sumwise.loop import Model
-from sumwise.protocol import ledger, payloads, requests
+from sumwise.protocol import ledger, requests
 from sumwise.protocol.coordinator import Coordinator, CoordinatorState
 from sumwise.protocol.ledger import Entry
-from sumwise.protocol.messages import COORDINATOR, Answer, Refuse, decode_signed
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.site import SiteAgent
 from sumwise.protocol.study import Study, to_toml
+from sumwise.protocol.wire import payloads
+from sumwise.protocol.wire.messages import COORDINATOR, Answer, Refuse, decode_signed
 from sumwise.studies.draft import draft
 from sumwise.studies.guard import Guard, guard_for
 from sumwise.studies.plan import plan

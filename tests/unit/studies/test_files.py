@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sumwise.disclosure.policy import Policy, stricter
 from sumwise.engines.folder import Mailbox
 from sumwise.errors import UsageError
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.policy import Policy, stricter
 from sumwise.studies.files import new_secret, read_secret, read_study, write_new
 from sumwise.studies.site_file import new_site, read_site
 

@@ -8,12 +8,13 @@ import pytest
 
 from sumwise.data import open_sites
 from sumwise.datasets import load
+from sumwise.disclosure import facts
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.engines.local import LocalEngine
 from sumwise.errors import SiteError
 from sumwise.loop import run as fit
 from sumwise.models.glmm_messages import Question
-from sumwise.protocol import facts, ledger, requests
-from sumwise.protocol.policy import OPEN, Policy
+from sumwise.protocol import ledger, requests
 from sumwise.protocol.states import Phase
 from sumwise.studies.guard import earlier_requests
 from sumwise.studies.plan import plan

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from sumwise.datasets import load
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.errors import DataError
-from sumwise.protocol.policy import OPEN, Policy
 from sumwise.protocol.states import Phase
 from sumwise.studies.check import compare
 from tests.unit.studies.federation import dealt, federation

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sumwise.datasets import load
-from sumwise.protocol.policy import Policy
+from sumwise.disclosure.policy import Policy
 from sumwise.protocol.states import Phase
 from tests.unit.studies.federation import dealt
 from tests.unit.studies.hospitals import Hospital, Run, run, study, tables

@@ -8,8 +8,8 @@ from sumwise.errors import SiteError, UsageError
 from sumwise.kernels.library import DIGITS
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
-from sumwise.protocol import masking
-from sumwise.protocol.masking import Label, bits_for, mask, unmask_total
+from sumwise.protocol.wire import masking
+from sumwise.protocol.wire.masking import Label, bits_for, mask, unmask_total
 from tests.oracles import masks
 from tests.unit.protocol.keys import STUDY, keys, mask_all, private
 

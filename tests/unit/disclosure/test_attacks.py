@@ -13,12 +13,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from sumwise.disclosure.facts import spanned
+from sumwise.disclosure.figures import leverage
+from sumwise.disclosure.policy import OPEN, Policy, check
 from sumwise.models import glmm_site, linear
 from sumwise.models.glmm_messages import MomentsQuestion
 from sumwise.models.linear import LinearQuestion
-from sumwise.protocol.facts import spanned
-from sumwise.protocol.figures import leverage
-from sumwise.protocol.policy import OPEN, Policy, check
 from sumwise.protocol.study import Study
 from tests.unit.protocol.blocks import QUIET, Block, block, linear_facts, mixed_facts, point
 from tests.unit.studies.hospitals import TARGET, Asking, Run, hospitals, run, study, tables

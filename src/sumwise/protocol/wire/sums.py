@@ -16,7 +16,7 @@ from sumwise.kernels.library import DIGITS
 from sumwise.kernels.products import NOTHING
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
-from sumwise.protocol.codec import Reader, Writer
+from sumwise.protocol.wire.codec import Reader, Writer
 
 LOWEST = -1074
 """Place of the lowest bit of a float64."""

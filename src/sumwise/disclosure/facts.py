@@ -13,12 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.maths.binomial import log_choose
-from sumwise.maths.columns import Column
-from sumwise.maths.elementary import log
-from sumwise.models import glmm_site, linear
-from sumwise.models.glmm_messages import MomentsQuestion, Question
-from sumwise.protocol.figures import (
+from sumwise.disclosure.figures import (
     by_name,
     cells,
     digit_gaps,
@@ -29,7 +24,12 @@ from sumwise.protocol.figures import (
     orders_of,
     widest,
 )
-from sumwise.protocol.figures_groups import group_leverage, information, of_groups, share, told_scores
+from sumwise.disclosure.figures_groups import group_leverage, information, of_groups, share, told_scores
+from sumwise.maths.binomial import log_choose
+from sumwise.maths.columns import Column
+from sumwise.maths.elementary import log
+from sumwise.models import glmm_site, linear
+from sumwise.models.glmm_messages import MomentsQuestion, Question
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,9 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sumwise.errors import ProtocolError
-from sumwise.protocol.codec import NO_HASH, digest
-from sumwise.protocol.fields import is_name
-from sumwise.protocol.messages import (
+from sumwise.protocol.plain import is_visible
+from sumwise.protocol.wire.codec import NO_HASH, digest
+from sumwise.protocol.wire.fields import is_name
+from sumwise.protocol.wire.messages import (
     HEADER,
     KINDS,
     Abort,
@@ -28,7 +29,6 @@ from sumwise.protocol.messages import (
     open_envelope,
     sign,
 )
-from sumwise.protocol.plain import is_visible
 
 STUDY, HASH = digest(b"study"), digest(b"something")
 PRIVATE = {

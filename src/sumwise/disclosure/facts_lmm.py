@@ -21,11 +21,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.disclosure.facts import DesignFacts, linear_columns, linear_design, rooted, spanned
+from sumwise.disclosure.figures import by_name, digit_gaps, effective, leverage, told, widest
+from sumwise.disclosure.figures_groups import group_leverage
 from sumwise.maths.columns import Column
 from sumwise.models import linear, lmm_site
-from sumwise.protocol.facts import DesignFacts, linear_columns, linear_design, rooted, spanned
-from sumwise.protocol.figures import by_name, digit_gaps, effective, leverage, told, widest
-from sumwise.protocol.figures_groups import group_leverage
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

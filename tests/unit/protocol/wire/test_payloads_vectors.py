@@ -14,11 +14,11 @@ import pytest
 from sumwise.errors import ProtocolError, UsageError
 from sumwise.maths.exact import ExactSum
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
-from sumwise.protocol import masked
-from sumwise.protocol.payloads import KINDS, answers, decode, encode
 from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
+from sumwise.protocol.wire import masked
+from sumwise.protocol.wire.payloads import KINDS, answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
 from tests.unit.protocol.studies import study as a_study

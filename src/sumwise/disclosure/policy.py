@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
+from sumwise.disclosure.facts import Facts
 from sumwise.errors import UsageError
-from sumwise.protocol.facts import Facts
 
 Name = TypeVar("Name", str, tuple[str, str])
 

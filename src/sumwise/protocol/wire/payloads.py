@@ -17,10 +17,10 @@ from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuest
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import payloads_glm, payloads_lmm, payloads_vectors
-from sumwise.protocol.codec import Reader, Writer
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.sums import (
+from sumwise.protocol.wire import payloads_glm, payloads_lmm, payloads_vectors
+from sumwise.protocol.wire.codec import Reader, Writer
+from sumwise.protocol.wire.masking import MaskedSummand
+from sumwise.protocol.wire.sums import (
     exact_sum,
     read_gram,
     read_list,

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from sumwise.disclosure import facts_vectors
+from sumwise.disclosure.facts import Facts
+from sumwise.disclosure.policy import OPEN, Policy, check
 from sumwise.models.glmm_vectors_messages import VectorQuestion
 from sumwise.models.glmm_vectors_site import Site
-from sumwise.protocol import facts_vectors
-from sumwise.protocol.facts import Facts
-from sumwise.protocol.policy import OPEN, Policy, check
-from sumwise.protocol.sums import integers
+from sumwise.protocol.wire.sums import integers
+from tests.unit.disclosure.test_attacks_families import TABLES, asked, attacked
 from tests.unit.protocol.blocks import QUIET, Block
-from tests.unit.protocol.test_attacks_families import TABLES, asked, attacked
 
 LOGIT, POISSON, GAMMA = ("binomial", "logit"), ("poisson", "log"), ("gamma", "log")
 ROWS, GROUPS, VICTIM = 400, 10, 7

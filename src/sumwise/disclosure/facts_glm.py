@@ -21,14 +21,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.kernels.glm import OBSERVED, fitted_rows
-from sumwise.maths.binomial import log_saturated
-from sumwise.maths.columns import Column
-from sumwise.maths.elementary import log
-from sumwise.models import glm_site
-from sumwise.models.glm_messages import GlmMomentsQuestion, GlmQuestion
-from sumwise.protocol.facts import DesignFacts, QuestionFacts, rooted
-from sumwise.protocol.figures import (
+from sumwise.disclosure.facts import DesignFacts, QuestionFacts, rooted
+from sumwise.disclosure.figures import (
     by_name,
     cells,
     digit_gaps,
@@ -40,6 +34,12 @@ from sumwise.protocol.figures import (
     told,
     widest,
 )
+from sumwise.kernels.glm import OBSERVED, fitted_rows
+from sumwise.maths.binomial import log_saturated
+from sumwise.maths.columns import Column
+from sumwise.maths.elementary import log
+from sumwise.models import glm_site
+from sumwise.models.glm_messages import GlmMomentsQuestion, GlmQuestion
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sumwise.errors import ProtocolError, SumwiseError
-from sumwise.protocol.codec import Reader, Writer, digest
+from sumwise.protocol.wire.codec import Reader, Writer, digest
 
 
 def written(name: str, *values: object, **options: object) -> bytes:

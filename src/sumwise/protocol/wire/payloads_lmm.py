@@ -9,8 +9,8 @@ import numpy as np
 from sumwise.errors import ProtocolError
 from sumwise.maths.exact import ExactSum
 from sumwise.models.lmm_messages import Moments, MomentsQuestion, Question, Summand
-from sumwise.protocol.codec import Reader, Writer
-from sumwise.protocol.sums import (
+from sumwise.protocol.wire.codec import Reader, Writer
+from sumwise.protocol.wire.sums import (
     WINDOW,
     exact_sum,
     read_gram,

@@ -21,9 +21,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sumwise.errors import ProtocolError
-from sumwise.protocol import fields
-from sumwise.protocol.codec import NO_HASH, Reader, Writer
-from sumwise.protocol.fields import ANSWERS, COUNT, HASH, NAME, NUMBER, PAYLOAD, TOKEN, FieldType
+from sumwise.protocol.wire import fields
+from sumwise.protocol.wire.codec import NO_HASH, Reader, Writer
+from sumwise.protocol.wire.fields import ANSWERS, COUNT, HASH, NAME, NUMBER, PAYLOAD, TOKEN, FieldType
 
 MAGIC = b"SUMM"
 VERSION = 1

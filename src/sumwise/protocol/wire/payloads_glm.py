@@ -6,8 +6,8 @@ from sumwise.errors import ProtocolError
 from sumwise.kernels.glm import EXPECTED, NONE, OBSERVED, value_count
 from sumwise.models.glm_links import LINKS
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
-from sumwise.protocol.codec import Reader, Writer
-from sumwise.protocol.sums import exact_sum, read_list, read_windows, shaped, write_list, write_windows
+from sumwise.protocol.wire.codec import Reader, Writer
+from sumwise.protocol.wire.sums import exact_sum, read_list, read_windows, shaped, write_list, write_windows
 
 MOMENTS_QUESTION = "text family"
 MOMENTS = "u64 rows | u64 ignored | u64 shifted | 6 windows, the totals | u32 p | p windows, the columns"

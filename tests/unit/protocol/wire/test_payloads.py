@@ -13,10 +13,10 @@ from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Sum
 from sumwise.models.glmm_site import Site
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.models.linear import Site as LinearSite
-from sumwise.protocol.codec import Writer
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.payloads import KINDS, decode, encode, kind_of
-from sumwise.protocol.sums import exact_sum, integers
+from sumwise.protocol.wire.codec import Writer
+from sumwise.protocol.wire.masking import MaskedSummand
+from sumwise.protocol.wire.payloads import KINDS, decode, encode, kind_of
+from sumwise.protocol.wire.sums import exact_sum, integers
 from tests.unit.models.fitting import fit, shipped
 from tests.unit.models.test_linear import block
 

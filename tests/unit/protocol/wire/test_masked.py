@@ -11,12 +11,12 @@ from sumwise.maths.least_squares import LeastSquares
 from sumwise.models.glmm_messages import MomentsQuestion, Summand
 from sumwise.models.linear import LinearModel, LinearQuestion, LinearSummand
 from sumwise.models.linear import Site as LinearSite
-from sumwise.protocol import masked, payloads
-from sumwise.protocol.codec import digest
 from sumwise.protocol.keys import SiteKeys
-from sumwise.protocol.masking import MaskedSummand
-from sumwise.protocol.messages import COORDINATOR, Abort, Answer, Ask, Reason, decode_signed, sign
 from sumwise.protocol.states import Phase
+from sumwise.protocol.wire import masked, payloads
+from sumwise.protocol.wire.codec import digest
+from sumwise.protocol.wire.masking import MaskedSummand
+from sumwise.protocol.wire.messages import COORDINATOR, Abort, Answer, Ask, Reason, decode_signed, sign
 from tests.unit.models.test_linear import block
 from tests.unit.protocol.studies import STUDY, Study, herds, key, site_keys, study
 

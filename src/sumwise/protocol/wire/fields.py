@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from sumwise.protocol.codec import HASH_BYTES, Reader, Writer
+from sumwise.protocol.wire.codec import HASH_BYTES, Reader, Writer
 
 MOST_NAME = 64
 """Bytes of the longest name."""

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.disclosure.figures import BLOCK, told, whitening
 from sumwise.maths.columns import Column, times
-from sumwise.protocol.figures import BLOCK, told, whitening
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

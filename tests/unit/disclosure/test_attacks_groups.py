@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sumwise.disclosure.facts import mixed_design
+from sumwise.disclosure.figures_groups import group_leverage, share
+from sumwise.disclosure.policy import OPEN, Policy, check
 from sumwise.maths.columns import Column
 from sumwise.models import glmm_site
-from sumwise.protocol.facts import mixed_design
-from sumwise.protocol.figures_groups import group_leverage, share
-from sumwise.protocol.policy import OPEN, Policy, check
 from sumwise.studies.plan import plan
+from tests.unit.disclosure.test_attacks_families import TABLES, asked, attacked
+from tests.unit.disclosure.test_attacks_vectors import GROUPS, LOGIT, ROWS, apart, of_victim, people
 from tests.unit.protocol.blocks import Block, block, mixed_facts, point
-from tests.unit.protocol.test_attacks_families import TABLES, asked, attacked
-from tests.unit.protocol.test_attacks_vectors import GROUPS, LOGIT, ROWS, apart, of_victim, people
 from tests.unit.studies.hospitals import Hospital, run
 
 CLINIC = TABLES["A"][TABLES["A"].clinic == 3]

@@ -16,9 +16,9 @@ from sumwise.maths.gram import Gram
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import masked
 from sumwise.protocol.coordinator import UNFIT
-from sumwise.protocol.payloads import KINDS, answers, decode, encode
+from sumwise.protocol.wire import masked
+from sumwise.protocol.wire.payloads import KINDS, answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
 from tests.unit.protocol.studies import study as a_study

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sumwise.errors import ProtocolError
 from sumwise.kernels.vectors import value_count
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
-from sumwise.protocol.codec import Reader, Writer
-from sumwise.protocol.sums import WINDOW, exact_sum, read_list, read_windows, shaped, write_list, write_windows
+from sumwise.protocol.wire.codec import Reader, Writer
+from sumwise.protocol.wire.sums import WINDOW, exact_sum, read_list, read_windows, shaped, write_list, write_windows
 
 MOMENTS_QUESTION = "u32 columns, p | u32 effects, q"
 MOMENTS = (

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumwise.errors import UsageError
-from sumwise.maths.columns import Column
-from sumwise.protocol import policy
-from sumwise.protocol.facts import (
+from sumwise.disclosure import policy
+from sumwise.disclosure.facts import (
     DesignFacts,
     Facts,
     QuestionFacts,
@@ -27,9 +25,11 @@ from sumwise.protocol.facts import (
     mixed_question,
     row_set,
 )
-from sumwise.protocol.figures import digit_gaps, effective, effective_count, leverage
-from sumwise.protocol.messages import Refuse, decode, encode
-from sumwise.protocol.policy import OPEN, RULES, Policy, Refusal, check, meaning, stricter
+from sumwise.disclosure.figures import digit_gaps, effective, effective_count, leverage
+from sumwise.disclosure.policy import OPEN, RULES, Policy, Refusal, check, meaning, stricter
+from sumwise.errors import UsageError
+from sumwise.maths.columns import Column
+from sumwise.protocol.wire.messages import Refuse, decode, encode
 from tests.unit.protocol.blocks import QUIET, Block, block, linear_facts, mixed_facts, point
 
 ONES = np.ones(1000)

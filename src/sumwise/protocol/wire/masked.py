@@ -33,10 +33,10 @@ from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuest
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Summand
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol import payloads_glm, payloads_lmm, payloads_vectors
-from sumwise.protocol.masking import Label, MaskedSummand, bits_for, mask, unmask_total
-from sumwise.protocol.payloads import values_of
-from sumwise.protocol.sums import LOWEST, exact_sum, integers
+from sumwise.protocol.wire import payloads_glm, payloads_lmm, payloads_vectors
+from sumwise.protocol.wire.masking import Label, MaskedSummand, bits_for, mask, unmask_total
+from sumwise.protocol.wire.payloads import values_of
+from sumwise.protocol.wire.sums import LOWEST, exact_sum, integers
 
 COUNT_BITS = 63
 """A count, and the total of all of them, is below 2^63."""

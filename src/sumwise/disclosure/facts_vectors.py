@@ -19,16 +19,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.disclosure import facts_glm
+from sumwise.disclosure.facts import DesignFacts, QuestionFacts, rooted
+from sumwise.disclosure.figures import by_name, digit_gaps, effective, effective_count, leverage, told, widest
+from sumwise.disclosure.figures_groups import group_leverage, information, of_groups, share, told_scores, told_share
 from sumwise.kernels.families import TERMS, terms
 from sumwise.maths import covariance
 from sumwise.maths.columns import Column
 from sumwise.maths.elementary import exp, log
 from sumwise.maths.gamma import log_gamma
 from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion, VectorQuestion
-from sumwise.protocol import facts_glm
-from sumwise.protocol.facts import DesignFacts, QuestionFacts, rooted
-from sumwise.protocol.figures import by_name, digit_gaps, effective, effective_count, leverage, told, widest
-from sumwise.protocol.figures_groups import group_leverage, information, of_groups, share, told_scores, told_share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,15 +10,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from sumwise.disclosure import facts_glm
+from sumwise.disclosure.facts import Facts
+from sumwise.disclosure.policy import OPEN, Policy, check
 from sumwise.kernels.glm import EXPECTED, fitted_rows
 from sumwise.models import glm_site
 from sumwise.models.glm_messages import GlmQuestion
 from sumwise.models.lmm_products import products
-from sumwise.protocol import facts_glm
-from sumwise.protocol.facts import Facts
-from sumwise.protocol.policy import OPEN, Policy, check
 from sumwise.protocol.study import Study
-from sumwise.protocol.sums import integers
+from sumwise.protocol.wire.sums import integers
 from tests.unit.protocol.blocks import QUIET, Block, block
 from tests.unit.studies.hospitals import TARGET, Hospital, Run, run, study, tables
 
