@@ -57,6 +57,9 @@ JUMP_GAIN = 1.0
 NEAR = 0.1
 """A zero column is let in when the other estimates are this many standard errors from their maximum, or nearer."""
 
+LARGEST_DOUBT = 100.0
+"""A value lower by more than so many times the slack is lower, whatever the slopes say."""
+
 MOST_REJECTED = 24
 """Trials that may fail from one point; each shortens the step to a quarter."""
 
@@ -117,16 +120,24 @@ def advance(state: State, point: Point, *, tolerance: float, slack: float) -> St
     """The state after the evaluation at state.trial.
 
     tolerance: stop when no estimate would move by more than this many standard errors; slack: how much lower a value
-    may be and still count as not lower (rounding and quadrature error).
+    may be and still count as not lower (rounding and quadrature error).  It is an estimate: two rules of quadrature
+    may differ by more.  Where a step promises less than that, the slopes at its two ends say what it gained, by the
+    trapezoid rule, as in Hager & Zhang's approximate Wolfe condition (2005).
     """
     best = state.best
-    if best is not None and not (np.isfinite(point.value) and point.value >= best.value - slack):
-        return _retreat(state, best, tolerance, slack)
     if best is None:
         tried = np.full(len(point.phi), np.inf)
         state = replace(state, metric=1 / equilibrate(point.information), tried=tried)
-    elif state.kind is Trial.STEP and state.gain > slack:
-        state = replace(state, radius=_radius(state, (point.value - best.value) / state.gain))
+    elif not np.isfinite(point.value):
+        return _retreat(state, best, tolerance, slack)
+    else:
+        rise = point.value - best.value
+        if faint := state.kind is Trial.STEP and state.gain <= slack:
+            by_slopes = dot(best.gradient + point.gradient, point.phi - best.phi) / 2
+        if rise < -slack and not (faint and by_slopes > 0 and rise >= -LARGEST_DOUBT * slack):
+            return _retreat(state, best, tolerance, slack)
+        if state.kind is Trial.STEP and state.gain > 0:
+            state = replace(state, radius=_radius(state, (by_slopes if faint else rise) / state.gain))
     state = replace(state, best=point, accepted=state.accepted + 1, rejected=0, settled=False)
     return _propose(state, point, tolerance)
 

@@ -57,6 +57,9 @@ RULES_AT_ONCE = 7
 DIFFERENCES_BELOW = 0.3
 """Move in standard errors below which, with fixed nodes, differences take the place of Louis' information."""
 
+STEPS_PER_CURVATURE = 8
+"""Evaluations that may use differences taken elsewhere; steps that need more need them anew, from nearer by."""
+
 METRIC_NODES = 5
 """Nodes a dimension for the metric, at least, where the caller has fixed fewer."""
 
@@ -73,8 +76,9 @@ class VectorState:
     error, nodes: measured quadrature error and {nodes a dimension: groups} at the best point; first_order, reach:
     where the next question's orders begin, and how many there are; curvature: minus the second derivative by
     differences, the metric from then on; at_maximum: the differences asked for are the last ones; evaluations: so
-    far; closing: the question is the last one, which asks at the best point with as many nodes as the accuracy needs,
-    where the caller has fixed their number; shift: what came of it, as in VectorEstimate.
+    far; measured: how many there were when differences came last; closing: the question is the last one, which asks at
+    the best point with as many nodes as the accuracy needs, where the caller has fixed their number; shift: what came
+    of it, as in VectorEstimate.
     """
 
     question: VectorMomentsQuestion | VectorQuestion | None
@@ -88,6 +92,7 @@ class VectorState:
     curvature: Floats | None = None
     at_maximum: bool = False
     evaluations: int = 0
+    measured: int = 0
     closing: bool = False
     shift: float = np.nan
 
@@ -330,7 +335,8 @@ class VectorModel:
             state = replace(state, bound=QUADRATURE_BOUND, reach=state.reach + (3 if cut else 0))
             return self._anew(state)  # the maximum of a coarser function: go on from there
         rough = self.nodes != "auto" and int(self.nodes) < METRIC_NODES
-        if rough and state.curvature is None and at.move < DIFFERENCES_BELOW:
+        stale = state.curvature is None or state.evaluations >= state.measured + STEPS_PER_CURVATURE
+        if rough and stale and at.move < DIFFERENCES_BELOW:
             return self._ask_differences(state)
         bound = min(max(BOUND_SHARE * at.gain, QUADRATURE_BOUND), COARSE_BOUND, state.bound)
         state = replace(state, bound=bound)
@@ -360,7 +366,7 @@ class VectorModel:
         return replace(state, question=question, at_maximum=at_maximum)
 
     def _differenced(self, state: VectorState, total: VectorSummand) -> VectorState:
-        state = replace(state, curvature=self._differences(state, total))
+        state = replace(state, curvature=self._differences(state, total), measured=state.evaluations)
         return self._close(state) if state.at_maximum else self._anew(state)
 
     def _close(self, state: VectorState) -> VectorState:
