@@ -40,7 +40,7 @@ from sumwise.maths.boundary import (
     shrinks,
     steepest,
 )
-from sumwise.maths.cholesky import cholesky, equilibrate
+from sumwise.maths.cholesky import Factor, cholesky, equilibrate
 from sumwise.maths.newton import LARGEST_LOG_STEP, Outcome, Point, dot, fading, length_in_standard_errors
 
 __all__ = ["Outcome", "Point", "State", "advance", "free_parameters", "move_in_standard_errors", "start"]
@@ -243,11 +243,11 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
     D = np.where(growing, np.maximum(D, np.abs(g) / LARGEST_LOG_STEP), D)
     D = np.where(D > 0, D, 1.0)
     g, A, D, logarithmic = g[free], A[np.ix_(free, free)], D[free], growing[free]
-    definite = cholesky(A) is not None
-    radius = state.radius
+    factor, radius = cholesky(A), state.radius
+    definite = factor is not None
     if not definite:  # nothing in the parabola says how far to go: as far as its slopes and sizes do, or as last time
         radius = min(radius, max(1.0, sqrt(dot(g / D, g)), 4 * state.length))
-    step = _within(g, A, D, radius, logarithmic)
+    step = _within(g, A, D, radius, logarithmic, factor)
     if not definite and dot(step * step, D) < (radius / 4) ** 2:  # a slope that does not point down from the saddle
         root = np.sqrt(D)
         direction, curvature = lowest(A / np.multiply.outer(root, root))
@@ -259,13 +259,17 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
     return out, sqrt(dot(step * step, D)), gain, definite
 
 
-def _within(g: Floats, A: Floats, D: Floats, radius: float, logarithmic: Bools) -> Floats:
-    """(A + shift D)^-1 g for the smallest shift, up to a factor, that leads into the trust region."""
+def _within(g: Floats, A: Floats, D: Floats, radius: float, logarithmic: Bools, unshifted: Factor | None) -> Floats:
+    """(A + shift D)^-1 g for the smallest shift, up to a factor, that leads into the trust region; unshifted: A's
+    factor, None where it has none.
+    """
 
     def shifted(shift: float) -> tuple[Floats | None, bool]:
-        M = A.copy()
-        M[np.diag_indices_from(M)] += shift * D
-        factor = cholesky(M)
+        factor = unshifted
+        if shift > 0:
+            M = A.copy()
+            M[np.diag_indices_from(M)] += shift * D
+            factor = cholesky(M)
         if factor is None:
             return None, False
         step = factor.solve(g)

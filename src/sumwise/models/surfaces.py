@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from sumwise.kernels.glm import OBSERVED
 from sumwise.kernels.library import log
-from sumwise.maths import gaussian_likelihood
+from sumwise.maths import gaussian_likelihood, gradient_differences
+from sumwise.maths.ascent import free_parameters
 from sumwise.maths.cholesky import times
 from sumwise.maths.newton import Point
 from sumwise.models.glm import GeneralizedLinearModel
@@ -38,6 +39,9 @@ Floats = NDArray[np.float64]
 
 ROUNDING = 1e-13
 """Of a log-likelihood, relative to its size."""
+
+ROUGH = 1e-6
+"""Quadrature error of the log-likelihood from which on information is not its second derivative."""
 
 ALL_RULES = 100
 """More orders of quadrature than there are."""
@@ -158,19 +162,36 @@ def _random_intercept(model: RandomIntercept, state: InterceptState) -> Surface:
 
 
 def _vectors(model: VectorModel, state: VectorState, inner: bool) -> Surface:
-    """Only with `inner` are the columns of Z centred: the standard deviation of an intercept is that of the user's."""
+    """Only with `inner` are the columns of Z centred: the standard deviation of an intercept is that of the user's.
+
+    Where the caller has fixed too few nodes, Louis' information is not the second derivative, and away from the maximum
+    may even have another sign: there the gradient's differences are asked for at every point.
+    """
     assert state.ascent is not None
     assert state.ascent.best is not None
     estimate, best = model.finish(state), state.ascent.best
     p = len(model.columns)
     fine = replace(state, bound=QUADRATURE_BOUND, curvature=None, reach=ALL_RULES)
+    spacing = None
+    if model.nodes != "auto" and not state.error <= ROUGH:
+        known = best if state.curvature is None else replace(best, information=state.curvature)
+        spacing = gradient_differences.spacings(known, free_parameters(best.phi, model.blocks))
 
     def ask(phi: Floats) -> Any:
-        asked = model.question_at(fine, phi)
+        points = None
+        if spacing is not None:
+            points = np.concatenate([phi[None], gradient_differences.places(phi, spacing)])
+        asked = model.question_at(fine, phi, points)
         return asked if inner else replace(asked, centre=estimate.question.centre)
 
     def read(phi: Floats, total: Any) -> Point:
-        return model.point_of(phi, total, 0)
+        point = model.point_of(phi, total, 0)
+        if spacing is None:
+            return point
+        if any(total.failed):
+            return replace(point, value=-np.inf)
+        gradients = np.array([model.point_of(phi, total, k).gradient for k in range(1, len(total.failed))])
+        return replace(point, information=gradient_differences.information(gradients, spacing))
 
     phi = best.phi.copy()
     if not inner:
