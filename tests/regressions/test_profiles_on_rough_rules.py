@@ -1,5 +1,5 @@
 """Profile limits of fits with few nodes: Louis' information is then not the second derivative, and where it was not
-positive definite the other parameters never arrived; limits were not known, after minutes.
+positive definite the other parameters did not arrive in 200 evaluations, value after value.
 """
 
 import numpy as np
