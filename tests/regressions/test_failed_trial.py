@@ -16,6 +16,7 @@ from sumwise.fitting.options import Options
 from sumwise.fitting.vector_mixed import VECTORS
 from sumwise.maths import ascent, newton
 from sumwise.maths.ascent import Point
+from sumwise.models.glmm_crossed import CrossedModel
 
 POISSON = next(model for model in MODELS if model.family == "poisson" and "|" in model.formula)
 
@@ -46,3 +47,20 @@ def test_a_fit_without_standard_errors_says_so_and_prints() -> None:
     assert fit.theta_se.isna().all()
     assert fit.confint().isna().all(axis=None)
     assert "Not converged" in fit.summary()
+
+
+def test_a_crossed_fit_without_standard_errors_says_so_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the information is not positive definite at the end."""
+    finish = CrossedModel.finish
+
+    def lost(model, state):
+        found = finish(model, state)
+        return replace(found, vcov=np.full_like(found.vcov, np.nan))
+
+    monkeypatch.setattr(CrossedModel, "finish", lost)
+    fit = sumwise.fit("y ~ x + (1 | g) + (1 | t)", simulate(POISSON, 195), family="poisson")
+    assert "flat" in fit.verdict.text
+    assert fit.se.isna().all()
+    assert fit.theta_se.isna().all()
+    assert fit.confint().isna().all(axis=None)
+    assert fit.summary()

@@ -10,7 +10,7 @@ from sumwise.data import Contract, DesignBlock, Formula
 from sumwise.fitting.method import Here, Method, Written
 from sumwise.fitting.options import Options
 from sumwise.fitting.random import boundary_words, effects_of, verdict
-from sumwise.fitting.vector_mixed import check, link_of
+from sumwise.fitting.vector_mixed import check, fit_of, flat_words, link_of
 from sumwise.loop import Round
 from sumwise.maths import covariance
 from sumwise.models.glmm_crossed import CrossedModel, CrossedState
@@ -87,7 +87,7 @@ def _effects(
     return tuple(out)
 
 
-def _verdict(estimate: VectorEstimate, model: CrossedModel, *, flat: bool) -> Verdict:
+def _verdict(estimate: VectorEstimate, model: CrossedModel) -> Verdict:
     said = [
         boundary_words(term.text, zero, len(zero) == len(term.effects), (dependent,) if dependent else ())
         for term, zero, dependent in model.boundaries(estimate.theta)
@@ -99,39 +99,17 @@ def _verdict(estimate: VectorEstimate, model: CrossedModel, *, flat: bool) -> Ve
         estimate.outcome,
         estimate.move,
         rough=f" This is the maximum of Laplace's approximation, whose own error is not measured {several}.",
-        flat=f"the log-likelihood is flat: the rows hardly tell {model.bar} and the coefficients apart" if flat else "",
+        flat=flat_words(model, estimate),
         boundary=", and ".join(words for words in said if words),
     )
 
 
 def _result(written: Written, model: CrossedModel, state: CrossedState, here: Here) -> MixedFit:
-    estimate, contract = model.finish(state), written.contract
+    estimate = model.finish(state)
     assert isinstance(state.moments, CrossedMoments)
     groups = tuple(counts[0] for counts in state.moments.by_factor)
-    p, m = len(contract.names), len(estimate.theta)
-    known = np.isfinite(np.diag(estimate.vcov))
-    kept = np.flatnonzero(known)
-    return MixedFit(
-        formula=written.formula.text,
-        family=model.family,
-        link=model.link,
-        method="ML",
-        nodes=model.nodes,
-        contract=contract.to_dict(),
-        terms=contract.names,
-        beta=estimate.beta,
-        random=_effects(model, here, estimate, groups),
-        scale=estimate.aux,
-        covariance=estimate.vcov[np.ix_(kept, kept)],
-        fixed=tuple(k for k in range(m) if not known[p + k]),
-        slopes=None,
-        loglik_value=estimate.loglik,
-        nobs=estimate.rows,
-        quadrature=None,
-        verdict_record=_verdict(estimate, model, flat=not bool(known[:p].all())),
-        round_records=tuple(written.rounds),
-        site_records=tuple(written.sites),
-    )
+    effects = _effects(model, here, estimate, groups)
+    return fit_of(written, model, estimate, effects, None, _verdict(estimate, model))
 
 
 CROSSED = Method(check, _model, _site, _record, _result, in_studies=False)

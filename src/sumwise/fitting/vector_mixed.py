@@ -18,7 +18,7 @@ from sumwise.models.glmm_vectors_messages import VectorMoments
 from sumwise.models.glmm_vectors_site import FAMILIES, Site
 from sumwise.results.mixed import MixedFit
 from sumwise.results.random import RandomEffects
-from sumwise.results.record import Quadrature, RoundRecord
+from sumwise.results.record import Quadrature, RoundRecord, Verdict
 
 
 def link_of(options: Options) -> str:
@@ -103,16 +103,47 @@ def _effects(model: VectorModel, here: Here, estimate: VectorEstimate) -> Random
 
 
 def _result(written: Written, model: VectorModel, state: VectorState, here: Here) -> MixedFit:
-    estimate, contract = model.finish(state), written.contract
+    estimate = model.finish(state)
     bound = QUADRATURE_BOUND * max(1.0, estimate.groups / MANY_GROUPS) if model.nodes == "auto" else None
     spread = "the size of the effects"
     rough, limited = quadrature_words(estimate.error, estimate.groups, estimate.nodes, bound, estimate.shift, spread)
     boundary = boundary_words(model.bar, estimate.zero, len(estimate.zero) == len(model.effects), estimate.dependent)
-    p, m = len(contract.names), len(estimate.theta)
+    said = verdict(
+        estimate.outcome,
+        estimate.move,
+        rough=rough,
+        limited=limited,
+        flat=flat_words(model, estimate),
+        boundary=boundary,
+    )
+    return fit_of(
+        written,
+        model,
+        estimate,
+        (_effects(model, here, estimate),),
+        Quadrature(estimate.nodes, estimate.error, bound),
+        said,
+    )
+
+
+def flat_words(model: VectorModel, estimate: VectorEstimate) -> str:
+    """What to say where coefficients have no standard errors, else nothing."""
+    if np.isfinite(np.diag(estimate.vcov)[: len(model.columns)]).all():
+        return ""
+    return f"the log-likelihood is flat: the rows hardly tell {model.bar} and the coefficients apart"
+
+
+def fit_of(
+    written: Written,
+    model: VectorModel,
+    estimate: VectorEstimate,
+    random: tuple[RandomEffects, ...],
+    quadrature: Quadrature | None,
+    said: Verdict,
+) -> MixedFit:
+    """The result, with nan for standard errors that are not known, but for thetas, which then count as fixed."""
+    contract, p, m = written.contract, len(model.columns), len(estimate.theta)
     known = np.isfinite(np.diag(estimate.vcov))
-    flat = ""
-    if not known[:p].all():
-        flat = f"the log-likelihood is flat: the rows hardly tell {model.bar} and the coefficients apart"
     is_theta = np.isin(np.arange(len(known)), np.arange(p, p + m))
     kept = np.flatnonzero(known | ~is_theta)
     return MixedFit(
@@ -124,17 +155,15 @@ def _result(written: Written, model: VectorModel, state: VectorState, here: Here
         contract=contract.to_dict(),
         terms=contract.names,
         beta=estimate.beta,
-        random=(_effects(model, here, estimate),),
+        random=random,
         scale=estimate.aux,
         covariance=estimate.vcov[np.ix_(kept, kept)],
         fixed=tuple(k for k in range(m) if not known[p + k]),
         slopes=None,
         loglik_value=estimate.loglik,
         nobs=estimate.rows,
-        quadrature=Quadrature(estimate.nodes, estimate.error, bound),
-        verdict_record=verdict(
-            estimate.outcome, estimate.move, rough=rough, limited=limited, flat=flat, boundary=boundary
-        ),
+        quadrature=quadrature,
+        verdict_record=said,
         round_records=tuple(written.rounds),
         site_records=tuple(written.sites),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,14 @@ class CrossedMoments(VectorMoments):
     by_factor: tuple[tuple[int, int, int, int], ...]
     meeting: tuple[int, ...]
 
+    @classmethod
+    def of(
+        cls, both: VectorMoments, by_factor: tuple[tuple[int, int, int, int], ...], meeting: tuple[int, ...]
+    ) -> CrossedMoments:
+        """The moments of one factor, with what is known of the others."""
+        held = {field.name: getattr(both, field.name) for field in fields(VectorMoments)}
+        return cls(**held, by_factor=by_factor, meeting=meeting)
+
     def __add__(self, other: VectorMoments) -> CrossedMoments:
         assert isinstance(other, CrossedMoments)
         both = VectorMoments.__add__(self, other)
@@ -31,18 +39,7 @@ class CrossedMoments(VectorMoments):
             (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
             for a, b in zip(self.by_factor, other.by_factor, strict=True)
         ]
-        return CrossedMoments(
-            both.rows,
-            both.groups,
-            both.ample,
-            both.alike,
-            both.single,
-            both.columns,
-            both.effects,
-            both.totals,
-            by_factor=tuple(counts),
-            meeting=tuple(map(int.__add__, self.meeting, other.meeting)),
-        )
+        return CrossedMoments.of(both, tuple(counts), tuple(map(int.__add__, self.meeting, other.meeting)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

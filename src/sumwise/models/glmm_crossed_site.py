@@ -148,18 +148,8 @@ class CrossedSite:
                 N = np.bincount(factor.code, rows.size, minlength=factor.levels)
                 alike, single = int(np.sum(used & (N > 1) & ((Y == 0) | (Y == N)))), int(np.sum(N == 1))
             counts.append((int(used.sum()), int(np.sum(several >= effects)), alike, single))
-        return CrossedMoments(
-            both.rows,
-            both.groups,
-            both.ample,
-            both.alike,
-            both.single,
-            both.columns,
-            both.effects,
-            both.totals,
-            by_factor=tuple(counts),
-            meeting=tuple(len(pair) for pair in self._crossing.pairs.values()),
-        )
+        meeting = tuple(len(pair) for pair in self._crossing.pairs.values())
+        return CrossedMoments.of(both, tuple(counts), meeting)
 
 
 def _column(z: Floats, shift: float) -> Floats | None:
