@@ -17,7 +17,7 @@ from sumwise.protocol import study_groups
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.studies.plan import plan
-from tests.unit.protocol.wire.test_payloads_families import rounds
+from tests.unit.protocol.wire.test_payloads_families import rounds_of
 from tests.unit.studies.hospitals import study, tables
 from tests.unit.studies.test_same_bits_families import CASES, table_of
 
@@ -132,7 +132,7 @@ def test_options_and_formula_must_mean_one_model() -> None:
 def test_words_count_what_summands_hold(name: str) -> None:
     data, formula, _, options = CASES[name]
     said = flat(study(formula, table_of(data), NAMES, **options))
-    (_, first), *later = ((question, next(iter(summands.values()))) for question, summands in rounds(name))
+    (_, first), *later = ((question, next(iter(summands.values()))) for question, summands in rounds_of(name))
     if isinstance(first, GlmMoments):
         p = len(first.columns.digits)
         assert (

@@ -18,17 +18,13 @@ from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.protocol.wire import masked
-from sumwise.protocol.wire.payloads import KINDS, answers, decode, encode
+from sumwise.protocol.wire.payloads import answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
 from tests.unit.protocol.studies import study as a_study
-from tests.unit.studies.federation import dealt
+from tests.unit.protocol.wire.conversations import HEADERS, MASKS, SITES, masked_answers, model_and_sites, rounds
 from tests.unit.studies.hospitals import study
 from tests.unit.studies.test_same_bits_vectors import CASES, table_of
-
-SITES = ("site-00", "site-01", "site-02")
-MASKS = {name: site_keys(name).masking.public_key() for name in SITES}
-HEADERS = {kind.holds: b"SUMP" + bytes([kind.number, kind.version]) for kind in KINDS}
 
 
 def of(name: str) -> Study:
@@ -38,44 +34,23 @@ def of(name: str) -> Study:
 
 def sites_of(name: str) -> tuple[Any, dict[str, Any]]:
     """A model of CASES, and its three sites."""
-    from sumwise.data import open_sites
-
     data, _, by, _ = CASES[name]
-    parts, planned = dealt(table_of(data), 3, by), plan(of(name))
-    blocks = {site: planned.block(open_sites({site: rows})[site]) for site, rows in parts.items()}
-    return planned.model, {site: planned.method.site(planned.options, block) for site, block in blocks.items()}
+    return model_and_sites(of(name), table_of(data), by)
 
 
 @lru_cache
-def rounds(name: str) -> list[tuple[Any, dict[str, Any]]]:
-    """Each question of the fit, with the summands of the sites."""
-    model, sites = sites_of(name)
-    state, found = model.start(), []
-    while (question := model.ask(state)) is not None:
-        summands = {site: one.answer(question) for site, one in sites.items()}
-        found.append((question, summands))
-        state = model.step(state, reduce(add, summands.values()))
-    return found
+def rounds_of(name: str) -> list[tuple[Any, dict[str, Any]]]:
+    """Of a model of CASES."""
+    return rounds(*sites_of(name))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_fits_say_comes_back_plain_and_masked(name: str) -> None:
     """The very bytes of the total come out of the masks, and a masked answer's length follows from the question."""
-    asked = rounds(name)
+    asked = rounds_of(name)
     for number, (question, summands) in [*[*enumerate(asked, 1)][:3], (len(asked), asked[-1])]:
-        again = decode(encode(question))
-        assert encode(again) == encode(question)
-        lengths, sent = set(), {}
-        for site, summand in summands.items():
-            found = decode(encode(summand))
-            assert encode(found) == encode(summand)
-            assert answers(found, again)
-            key = site_keys(site).masking
-            sent[site] = masked.mask_summand(summand, question, number, STUDY, site, key, MASKS)
-            masked.check(sent[site], again, 3)
-            lengths.add(len(encode(sent[site])))
+        again, sent = masked_answers(question, summands, number)
         assert encode(masked.total(sent, again)) == encode(reduce(add, summands.values()))
-        assert len(lengths) == 1
         first = sent["site-00"]
         for count in (len(first.numbers) - 1, len(first.numbers) + 1):
             with pytest.raises(ProtocolError, match=f"{count} masked numbers"):
@@ -210,7 +185,7 @@ def test_a_study_comes_back_from_its_file_and_its_words_count_what_leaves(name: 
     assert made.kind == "generalized linear mixed"
     said = re.sub(r"\s+", " ", in_words(made))
     assert all(len(line) <= 100 for line in in_words(made).splitlines())
-    (_, first), *later = ((question, next(iter(summands.values()))) for question, summands in rounds(name))
+    (_, first), *later = ((question, next(iter(summands.values()))) for question, summands in rounds_of(name))
     numbers = len(first.columns.digits) + 2 * first.effects.shape[1] + 4
     assert "5 counts (rows, groups, groups with as many rows as effects" in said
     assert f"single trial) and {numbers} sums over rows" in said

@@ -1,0 +1,55 @@
+"""What coordinator and three sites say to each other in the fit of a study, as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Any
+
+import pandas as pd
+
+from sumwise.data import open_sites
+from sumwise.protocol.study import Study
+from sumwise.protocol.wire import masked
+from sumwise.protocol.wire.payloads import KINDS, answers, decode, encode
+from sumwise.studies.plan import plan
+from tests.unit.protocol.studies import STUDY, site_keys
+from tests.unit.studies.federation import dealt
+
+SITES = ("site-00", "site-01", "site-02")
+MASKS = {name: site_keys(name).masking.public_key() for name in SITES}
+HEADERS = {kind.holds: b"SUMP" + bytes([kind.number, kind.version]) for kind in KINDS}
+
+
+def model_and_sites(study: Study, table: pd.DataFrame, by: str | None) -> tuple[Any, dict[str, Any]]:
+    """The model of a study, and its three sites; by: as in `dealt`."""
+    parts, planned = dealt(table, 3, by), plan(study)
+    blocks = {site: planned.block(open_sites({site: rows})[site]) for site, rows in parts.items()}
+    return planned.model, {site: planned.method.site(planned.options, block) for site, block in blocks.items()}
+
+
+def rounds(model: Any, sites: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """Each question of the fit, with the summands of the sites."""
+    state, found = model.start(), []
+    while (question := model.ask(state)) is not None:
+        summands = {site: one.answer(question) for site, one in sites.items()}
+        found.append((question, summands))
+        state = model.step(state, reduce(add, summands.values()))
+    return found
+
+
+def masked_answers(question: Any, summands: Mapping[str, Any], number: int) -> tuple[Any, dict[str, Any]]:
+    """The question as it arrives, and the sites' masked answers: plain ones come back as the same bytes, and all masked
+    ones are equally long.
+    """
+    again, sent = decode(encode(question)), {}
+    assert encode(again) == encode(question)
+    for site, summand in summands.items():
+        found = decode(encode(summand))
+        assert encode(found) == encode(summand)
+        assert answers(found, again)
+        sent[site] = masked.mask_summand(summand, question, number, STUDY, site, site_keys(site).masking, MASKS)
+        masked.check(sent[site], again, 3)
+    assert len({len(encode(one)) for one in sent.values()}) == 1
+    return again, sent
