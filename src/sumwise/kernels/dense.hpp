@@ -49,28 +49,19 @@ INLINE void product_rows(lanes* out, int64_t stride, const lanes* X, int64_t p, 
         case 1: return product_tile<C, 1, ADD>(out + k, stride, X, p, V + k, r, rows);
     }
 }
-/// out (p, stride) = X' V, or += with ADD, for `rows` row-vectors X (rows, p), V (rows, r); every element sums its rows in
-/// order.  `lower`: V has p columns, and of out[c][k] only k <= c is wanted; some of the others are written too.
+/// out (p, stride) = X' V, or += with ADD, for `rows` row-vectors X (rows, p) and the first `count` columns of V (rows, r);
+/// every element sums its rows in order.  `lower`: V has p columns, and of out[c][k] only k <= c is wanted; some of the
+/// others are written too.
 template <bool ADD>
-inline void OUTSIDE product(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows, bool lower) {
+inline void OUTSIDE product(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows,
+                            int64_t count, bool lower = false) {
     int64_t c = 0;
     for (; c + TILE_C <= p; c += TILE_C)
-        product_rows<TILE_C, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + TILE_C : r);
+        product_rows<TILE_C, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? c + TILE_C : count);
     switch (p - c) {
-        case 3: return product_rows<3, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
-        case 2: return product_rows<2, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
-        case 1: return product_rows<1, ADD>(out + c * stride, stride, X + c, p, V, r, rows, lower ? p : r);
-    }
-}
-/// out (p, stride) += X'V for X (rows, p) and the first `count` columns of V (rows, r).
-inline void OUTSIDE product_columns(lanes* out, int64_t stride, const lanes* X, int64_t p, const lanes* V, int64_t r, int rows,
-                                    int64_t count) {
-    int64_t c = 0;
-    for (; c + TILE_C <= p; c += TILE_C) product_rows<TILE_C, true>(out + c * stride, stride, X + c, p, V, r, rows, count);
-    switch (p - c) {
-        case 3: return product_rows<3, true>(out + c * stride, stride, X + c, p, V, r, rows, count);
-        case 2: return product_rows<2, true>(out + c * stride, stride, X + c, p, V, r, rows, count);
-        case 1: return product_rows<1, true>(out + c * stride, stride, X + c, p, V, r, rows, count);
+        case 3: return product_rows<3, ADD>(out + c * stride, stride, X + c, p, V, r, rows, count);
+        case 2: return product_rows<2, ADD>(out + c * stride, stride, X + c, p, V, r, rows, count);
+        case 1: return product_rows<1, ADD>(out + c * stride, stride, X + c, p, V, r, rows, count);
     }
 }
 

@@ -102,8 +102,8 @@ template <bool WIDE> struct Derivatives {
                 row[col0] = row_w0[first + i], row[col1] = row_w1[first + i], row[col2] = row_w2[first + i];
                 row_mean_w[first + i] = row[mean_w];
             }
-            if (first) product<true>(T, r, g.X + first * p, p, V, r, size, false);
-            else product<false>(T, r, g.X, p, V, r, size, false);
+            if (first) product<true>(T, r, g.X + first * p, p, V, r, size, r);
+            else product<false>(T, r, g.X, p, V, r, size, r);
         }
         if (WIDE) {
             for (int64_t j = 0; j < p * r; ++j) T[j] = across(T[j]);
@@ -154,8 +154,8 @@ template <bool WIDE> struct Derivatives {
                 const lanes D = fma(on_w2, row_w2[row], fma(on_w1, row_w1[row], -row_mean_w[row]));
                 for (int64_t c = 0; c < p; ++c) V[i * p + c] = D * g.X[row * p + c];
             }
-            if (first) product<true>(S, p, g.X + first * p, p, V, p, size, true);
-            else product<false>(S, p, g.X, p, V, p, size, true);
+            if (first) product<true>(S, p, g.X + first * p, p, V, p, size, p, true);
+            else product<false>(S, p, g.X, p, V, p, size, p, true);
         }
         if (WIDE)
             for (int64_t c = 0; c < p; ++c) for (int64_t d = 0; d <= c; ++d) S[c * p + d] = across(S[c * p + d]);
@@ -211,7 +211,7 @@ template <bool WIDE> struct Derivatives {
                 weighted[k * q + c] = nodes.pi[k] * Dg[k * q + c];
             }
         for (int64_t c = 0; c < q; ++c) gradient[c] += mean[c];
-        product<true>(H, q, weighted, q, Dg, q, (int)K, true);
+        product<true>(H, q, weighted, q, Dg, q, (int)K, q, true);
     }
 };
 

@@ -108,15 +108,15 @@ template <int Q> struct VectorDerivatives {
                             for (int j = 0; j < 1 + Q; ++j) mean_a[i][j] = fma(moment[j], d1a[i], mean_a[i][j]);
                     }
                 }
-                product_columns(sums.T + from, K, C, c, D, NODE_GROUP, r.size, to - from);
+                product<true>(sums.T + from, K, C, c, D, NODE_GROUP, r.size, to - from);
             }
             if (!lower) continue;
             for (int i = 0; i < r.size; ++i)
                 for (int64_t j = 0; j < c; ++j) V[i * c + j] = C[i * c + j] * mean[i][0];
-            product<true>(S, c, C, c, V, c, r.size, true);
+            product<true>(S, c, C, c, V, c, r.size, c, true);
             for (int i = 0; i < r.size; ++i)
                 for (int64_t t = 0; t < m; ++t) V[i * m + t] = C[i * c + p + g.query.row[t]] * mean[i][1 + g.query.column[t]];
-            product<true>(B, m, C, c, V, m, r.size, false);
+            product<true>(B, m, C, c, V, m, r.size, m);
             for (int i = 0; i < r.size; ++i) add_theta(C + i * c + p, mean[i], mean_a[i], tt, ta);
             if (has_aux)
                 for (int i = 0; i < r.size; ++i)
@@ -173,7 +173,7 @@ template <int Q> struct VectorDerivatives {
                 score[k * P + j] = score[k * P + j] - mean[j];
                 weighted[k * P + j] = nodes.pi[k] * score[k * P + j];
             }
-        product<false>(H, P, weighted, P, score, P, (int)K, true);
+        product<false>(H, P, weighted, P, score, P, (int)K, P, true);
         for (int64_t i = 0; i < P; ++i)
             for (int64_t j = 0; j <= i; ++j) lower[i * (i + 1) / 2 + j] = lower[i * (i + 1) / 2 + j] - H[i * P + j];
     }
