@@ -66,7 +66,7 @@ INLINE mask operator!(mask a) { EACH_PART a.m[i] = ~a.m[i]; return a; }
 INLINE mask none() { mask r; EACH_PART r.m[i] = ipart{}; return r; }
 INLINE lanes select(mask c, lanes a, lanes b) {
     lanes r;
-    EACH_PART r.v[i] = (part)((c.m[i] & (ipart)a.v[i]) | (~c.m[i] & (ipart)b.v[i]));
+    EACH_PART r.v[i] = c.m[i] ? a.v[i] : b.v[i];
     return r;
 }
 INLINE bool any(mask c) {

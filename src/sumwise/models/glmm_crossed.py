@@ -260,14 +260,14 @@ class CrossedModel(VectorModel):
         assert state.ascent is not None
         best = state.ascent.best
         assert best is not None
-        spacing = gradient_differences.spacings(best, ascent.free_parameters(best.phi, self.blocks))
-        if spacing is None:  # there is no maximum, and nothing to differentiate
+        errors = gradient_differences.standard_errors(best, ascent.free_parameters(best.phi, self.blocks))
+        if errors is None:  # there is no maximum, and nothing to differentiate
             return replace(state, question=None)
-        steps = HALF_WIDTH / gradient_differences.SPACING * spacing
+        steps = HALF_WIDTH * errors
         for column in columns_of(best.phi, self.blocks):
             largest = float(np.max(np.abs(best.phi[column])))
             steps[column] = np.minimum(steps[column], THETA_WIDTH * largest) if largest > 0 else steps[column]
-        both = np.concatenate([best.phi + np.diag(steps), best.phi - np.diag(steps)])
+        both = gradient_differences.places(best.phi, steps)
         question = replace(self.question_at(state, best.phi, both), rough=False)
         return replace(state, question=question, steps=steps, at_maximum=True)
 
@@ -277,9 +277,7 @@ class CrossedModel(VectorModel):
         assert at.best is not None
         if any(total.failed):
             return replace(state, question=None)
-        above, below = np.split(self._read(total)[1][1:], 2)
-        H = -(above - below) / (2 * state.steps[:, None])
-        H = (H + H.T) / 2
+        H = gradient_differences.information(self._read(total)[1][1:], state.steps)
         state = replace(state, curvature=H, beyond=H - self._metric(total), at_maximum=False)
         move = ascent.move_in_standard_errors(replace(at.best, information=H), self.blocks)
         if move <= FAR * MOVE_TOLERANCE or at.outcome is not Outcome.CONVERGED or state.turns == MOST_TURNS:

@@ -285,18 +285,18 @@ class VectorModel:
         places = (phi[None] if points is None else points)[:, self._order()]
         return VectorQuestion(self._units(moments).centre, places, orders, tolerance, information, bool(self._aux))
 
-    def _spacing(self, at: ascent.State) -> Floats | None:
+    def _widths(self, at: ascent.State) -> Floats | None:
+        """How far apart points lie for differences at the best point; None where it is no maximum."""
         assert at.best is not None
-        return gradient_differences.spacings(at.best, ascent.free_parameters(at.best.phi, self.blocks))
+        return gradient_differences.widths(at.best, ascent.free_parameters(at.best.phi, self.blocks))
 
     def _differences(self, state: VectorState, total: VectorSummand) -> Floats:
         """Minus the second derivative (P, P), inner order."""
-        _, at = _known(state)
-        assert at.best is not None
-        spacing = self._spacing(at)
-        assert spacing is not None
-        gradients = np.array([self.point_of(at.best.phi, total, k).gradient for k in range(len(total.failed))])
-        return gradient_differences.information(gradients, spacing)
+        at = _known(state)[1]
+        widths = self._widths(at)
+        assert widths is not None
+        gradients = np.array([self.point_of(at.trial, total, k).gradient for k in range(len(total.failed))])
+        return gradient_differences.information(gradients, widths)
 
     # -- the ascent --
 
@@ -360,9 +360,9 @@ class VectorModel:
     def _ask_differences(self, state: VectorState, *, at_maximum: bool = False) -> VectorState:
         _, at = _known(state)
         assert at.best is not None
-        spacing, question = self._spacing(at), None
-        if spacing is not None:  # else there is no maximum, and nothing to differentiate
-            question = self.question_at(state, at.best.phi, gradient_differences.places(at.best.phi, spacing))
+        widths, question = self._widths(at), None
+        if widths is not None:  # else there is nothing to differentiate
+            question = self.question_at(state, at.best.phi, gradient_differences.places(at.best.phi, widths))
         return replace(state, question=question, at_maximum=at_maximum)
 
     def _differenced(self, state: VectorState, total: VectorSummand) -> VectorState:

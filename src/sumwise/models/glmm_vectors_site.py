@@ -88,9 +88,10 @@ class Site:
         def piece(job: tuple[vectors.Query, tuple[int, int]]) -> vectors.Evaluation:
             return vectors.evaluate(data, len(self.rows.z), self.family, job[0], *job[1])
 
-        jobs = [(query, bounds) for query in queries for bounds in pairwise(edges)]
-        done, count = list(each(piece, jobs)), len(edges) - 1
-        totals = [reduce(_plus, done[k * count : (k + 1) * count]) for k in range(len(queries))]
+        # the largest groups stand in the last bundles: they come first, so that no thread ends long after the others
+        jobs = [(query, bounds) for bounds in reversed(list(pairwise(edges))) for query in queries]
+        done, count = list(each(piece, jobs)), len(queries)
+        totals = [reduce(_plus, done[k::count]) for k in range(count)]
         return VectorSummand(
             ExactSum(np.stack([total.digits for total in totals])),
             self.constants([query.aux for query in queries]),

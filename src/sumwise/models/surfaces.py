@@ -172,26 +172,26 @@ def _vectors(model: VectorModel, state: VectorState, inner: bool) -> Surface:
     estimate, best = model.finish(state), state.ascent.best
     p = len(model.columns)
     fine = replace(state, bound=QUADRATURE_BOUND, curvature=None, reach=ALL_RULES)
-    spacing = None
+    widths = None
     if model.nodes != "auto" and not state.error <= ROUGH:
         known = best if state.curvature is None else replace(best, information=state.curvature)
-        spacing = gradient_differences.spacings(known, free_parameters(best.phi, model.blocks))
+        widths = gradient_differences.widths(known, free_parameters(best.phi, model.blocks))
 
     def ask(phi: Floats) -> Any:
         points = None
-        if spacing is not None:
-            points = np.concatenate([phi[None], gradient_differences.places(phi, spacing)])
+        if widths is not None:
+            points = np.concatenate([phi[None], gradient_differences.places(phi, widths)])
         asked = model.question_at(fine, phi, points)
         return asked if inner else replace(asked, centre=estimate.question.centre)
 
     def read(phi: Floats, total: Any) -> Point:
         point = model.point_of(phi, total, 0)
-        if spacing is None:
+        if widths is None:
             return point
         if any(total.failed):
             return replace(point, value=-np.inf)
         gradients = np.array([model.point_of(phi, total, k).gradient for k in range(1, len(total.failed))])
-        return replace(point, information=gradient_differences.information(gradients, spacing))
+        return replace(point, information=gradient_differences.information(gradients, widths))
 
     phi = best.phi.copy()
     if not inner:

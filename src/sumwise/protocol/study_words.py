@@ -280,7 +280,7 @@ def _leaves_vectors(study: Study, p: int) -> list[str]:
             []
             if auto
             else [
-                f"In one or two rounds instead {2 + P} sums over groups at each of {4 * P} points around the maximum."
+                f"In one or two rounds instead {2 + P} sums over groups at each of {2 * P} points around the maximum."
             ]
         ),
         "With them a count of groups for each number of quadrature nodes that was tried, and 1 count of groups for "
