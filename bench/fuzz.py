@@ -31,7 +31,12 @@ from sumwise.disclosure.policy import Policy
 from sumwise.errors import ProtocolError, UsageError
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
+from sumwise.models import glmm_crossed_messages as glmm_crossed
+from sumwise.models import lmm_crossed
+from sumwise.models import lmm_messages as lmm
+from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
+from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
 from sumwise.protocol import ledger
 from sumwise.protocol import study as study_file
@@ -128,7 +133,37 @@ def _payload_seeds() -> list[bytes]:
             Moments(9, 3, 1, sums, sums),
             Summand(sums, (2, 1), 0),
             MaskedSummand(2184, (5, 2**2183, 0)),
+            GlmMomentsQuestion("gamma"),
+            GlmMoments(9, 1, 2, sums, sums),
+            GlmQuestion("negbinomial", "log", np.zeros(2), np.array([0.5, -1.0]), 2.0, 1, True),
+            GlmSummand(sums, 0),
+            *_mixed_seeds(gram, sums),
         )
+    ]
+
+
+def _mixed_seeds(gram: Gram, sums: ExactSum) -> list[payloads.Payload]:
+    """Of linear and generalized mixed models, with one grouping factor and with two."""
+    points, pairs, many = np.zeros((2, 4)), ExactSum.zeros((2, 2)), ExactSum.zeros((2, 6))
+    linear = lmm.Moments(gram, 0, None, (3, 2), (0, 1), sums, ExactSum.zeros(0))
+    vectors = VectorMoments(9, 3, 3, 0, 1, sums, pairs, ExactSum.zeros(4))
+    return [
+        lmm.MomentsQuestion(2, (1, 2), True),
+        linear,
+        lmm.Question(np.zeros(3), tuple(points), True, False),
+        lmm.Summand(ExactSum.zeros((2, 1, 3)), sums, 0),
+        VectorMomentsQuestion(2, 1),
+        vectors,
+        VectorQuestion(np.zeros(3), points, (3, 5), np.inf, 0, True),
+        VectorSummand(many, ExactSum.zeros((2, 3)), ((1, 2), (3, 0)), (0, 1)),
+        lmm_crossed.CrossedMomentsQuestion(2, (1, 2), True, factors=2),
+        lmm_crossed.CrossedMoments.of(linear, (5,), pairs),
+        glmm_crossed.CrossedMomentsQuestion(2, 2, factors=2),
+        glmm_crossed.CrossedMoments.of(vectors, ((3, 3, 0, 1), (2, 2, 0, 0)), (5,)),
+        glmm_crossed.CrossedQuestion(
+            np.zeros(4), points, (1,), np.inf, -1, columns=2, near=points[:1], metric=True, rough=False
+        ),
+        glmm_crossed.CrossedSummand(many, sums, (0, 1)),
     ]
 
 

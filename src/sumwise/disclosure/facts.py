@@ -1,7 +1,7 @@
 """What the disclosure policy judges: figures of a site's rows, of a question, and of what was asked before.
 
 Facts are computed where the rows lie and never leave: they are more telling than any sum.  policy.py compares them
-with thresholds.  figures.py works out the single figures; facts_glm.py and facts_lmm.py hold the models that need more.
+with thresholds.  figures.py works out the single figures; the other files of facts hold the models that need more.
 """
 
 from __future__ import annotations

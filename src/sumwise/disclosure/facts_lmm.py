@@ -71,7 +71,7 @@ def lmm_design(rows: Rows, effects: Sequence[str], parameters: int) -> DesignFac
             _between(rows, w),
             group_leverage(columns, rows.weights, rows.group, len(rows.groups)),
             told(group_leverage(spanned(rows), rows.weights, rows.group, len(rows.groups)), len(per_group) - 1),
-            told(_share([r * np.sqrt(w) for r in within if r.any()], rows.group), len(per_group) - 1),
+            told(share_of_residuals([r * np.sqrt(w) for r in within if r.any()], rows.group), len(per_group) - 1),
         ),
     )
 
@@ -102,7 +102,7 @@ def _within(columns: Sequence[Floats], rows: Rows, w: Floats) -> list[Floats]:
     return found
 
 
-def _share(columns: Sequence[Floats], group: Ints) -> float:
+def share_of_residuals(columns: Sequence[Floats], group: Ints) -> float:
     """The largest share of one group in the sum of squares of a combination of the columns (n,)."""
     if not columns:
         return 0.0
@@ -130,7 +130,7 @@ def _between(rows: Rows, w: Floats) -> float:
     twice = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
     mean = np.average(A[:, range(q), range(q)], axis=0, weights=many)
     F = [_explained(root)[:, *upper] * twice]
-    for S in _asked(mean):
+    for S in asked(mean):
         inner = np.eye(q) + root @ S @ root
         K = root @ S @ root @ np.linalg.inv(inner)
         F.append((K + K.transpose(0, 2, 1))[:, *upper] / 2 * twice)
@@ -146,7 +146,7 @@ def _explained(root: Floats) -> Floats:
     return root @ np.linalg.pinv(root, rcond=1e-9, hermitian=True)
 
 
-def _asked(mean: Floats) -> list[Floats]:
+def asked(mean: Floats) -> list[Floats]:
     """Covariances (q, q) such as a fit asks about.  mean (q,): of the diagonal of A."""
     q = len(mean)
     scale = 1 / np.sqrt(np.where(mean > 0, mean, 1.0))

@@ -12,8 +12,8 @@ group and all others has that group's sums; a group whose mean is e^-15 of the o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from sumwise.disclosure.facts import DesignFacts, QuestionFacts, rooted
 from sumwise.disclosure.figures import by_name, digit_gaps, effective, effective_count, leverage, told, widest
 from sumwise.disclosure.figures_groups import group_leverage, information, of_groups, share, told_scores, told_share
 from sumwise.kernels.families import TERMS, terms
+from sumwise.kernels.vectors import WITH_AUX
 from sumwise.maths import covariance
 from sumwise.maths.columns import Column
 from sumwise.maths.elementary import exp, log
@@ -46,6 +47,17 @@ class Rows(facts_glm.Rows, Protocol):
     def group(self) -> Ints: ...
     @property
     def groups(self) -> Sequence[object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the groups' effects bring at a point.  eta (n,): to the predictors, at the modes; around (n,): how far the
+    nodes reach from there; share: under weights (n,), the largest share of one group in the information about beta.
+    """
+
+    eta: Floats
+    around: Floats
+    share: Callable[[Floats], float]
 
 
 def vector_design(rows: Rows, family: str, effects: Sequence[str], parameters: int) -> DesignFacts:
@@ -94,16 +106,18 @@ def vector_question(
     family: tuple[str, str],
     effects: Sequence[str],
     question: VectorMomentsQuestion | VectorQuestion,
-    site: Any,
+    effects_at: Callable[[VectorQuestion], Effects],
 ) -> QuestionFacts:
-    """Facts of a question, the worst of its points.  site: who answers, for the modes (models/glmm_vectors_site.py)."""
+    """Facts of a question, the worst of its points.  effects_at: of a question about a single point, as
+    `effects_of_groups` gives it.
+    """
     if isinstance(question, VectorMomentsQuestion):
         counted = facts_glm.taking_part(rows, family[0])
         counts = by_name(rows.columns, [effective(x, counted) for x in rows.x])
         return QuestionFacts(int(np.count_nonzero(counted)), effective_count(counted), counts, 0.0)
     names = [*rows.columns, *(f"the effect '{name}'" for name in effects)]
     found = [
-        _at_point(rows, family, names, replace(question, points=question.points[k : k + 1]), site)
+        _at_point(rows, family, names, replace(question, points=question.points[k : k + 1]), effects_at)
         for k in range(len(question.points))
     ]
     return QuestionFacts(
@@ -121,23 +135,36 @@ def _worst(of: Any, figures: list[float]) -> float:
     return math.nan if any(map(math.isnan, figures)) else float(of(figures))
 
 
+def effects_of_groups(rows: Rows, question: VectorQuestion, site: Any) -> Effects:
+    """At the question's only point.  site: who answers (models/glmm_vectors_site.py)."""
+    point, p = question.points[0], len(rows.x)
+    Lambda = covariance.factor(point[p : p + covariance.size(site.blocks)], site.blocks)
+    moved = [v - c for v, c in zip((*rows.x, *rows.z), question.centre, strict=True)]
+    mode, spread = site.modes(question)
+    turned = np.stack([sum(z * Lambda[i, k] for i, z in enumerate(moved[p:])) for k in range(len(rows.z))])
+    return Effects(
+        eta=sum((turned[k] * mode[rows.group, k] for k in range(len(turned))), np.zeros(len(rows.y))),
+        around=np.sqrt(np.einsum("in,nij,jn->n", turned, spread[rows.group], turned)),
+        share=lambda w: share(information(moved[:p], list(turned), w, rows.group, len(rows.groups))),
+    )
+
+
 def _at_point(
-    rows: Rows, family: tuple[str, str], names: Sequence[str], question: VectorQuestion, site: Any
+    rows: Rows,
+    family: tuple[str, str],
+    names: Sequence[str],
+    question: VectorQuestion,
+    effects_at: Callable[[VectorQuestion], Effects],
 ) -> QuestionFacts:
     point, p = question.points[0], len(rows.x)
-    m = covariance.size(site.blocks)
-    Lambda = covariance.factor(point[p : p + m], site.blocks)
     moved = [v - c for v, c in zip((*rows.x, *rows.z), question.centre, strict=True)]
     counted = facts_glm.taking_part(rows, family[0])
     live = counted > 0
     with np.errstate(all="ignore"):
-        mode, spread = site.modes(question)
-        turned = np.stack([sum(z * Lambda[i, k] for i, z in enumerate(moved[p:])) for k in range(len(rows.z))])
-        eta = sum(turned[k] * mode[rows.group, k] for k in range(len(turned)))
-        eta = eta + (0.0 if rows.offset is None else rows.offset)
+        effects = effects_at(question)
+        eta, around = effects.eta + (0.0 if rows.offset is None else rows.offset), effects.around
         eta = eta + sum(x * beta for x, beta in zip(moved[:p], point[:p], strict=True))
-        around = np.sqrt(np.einsum("in,nij,jn->n", turned, spread[rows.group], turned))
-        aux = float(exp(point[p + m])) if question.aux else 1.0
+        aux = float(exp(point[-1])) if family[0] in WITH_AUX else 1.0
         y = rows.y if family[0] == "binomial" else np.where(live, rows.y, 1.0)
         found = dict(zip(TERMS, terms(*family, eta, y, counted, aux), strict=True))
         w, score = np.where(live, found["w"], 0.0), np.where(live, found["d1"], 0.0)
@@ -153,7 +180,7 @@ def _at_point(
             eta_range=_range(rows, family[0], eta[live], around[live]),
             digit_gaps=_gaps(rows, moved, weighing),
             group_leverage=max(
-                share(information(moved[:p], list(turned), w, rows.group, len(rows.groups))),
+                effects.share(w),
                 told_scores(score, moved, rows.group, len(rows.groups)),
             ),
         )

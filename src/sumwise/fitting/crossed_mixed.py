@@ -112,4 +112,4 @@ def _result(written: Written, model: CrossedModel, state: CrossedState, here: He
     return fit_of(written, model, estimate, effects, None, _verdict(estimate, model))
 
 
-CROSSED = Method(check, _model, _site, _record, _result, in_studies=False)
+CROSSED = Method(check, _model, _site, _record, _result)

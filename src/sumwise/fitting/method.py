@@ -45,7 +45,7 @@ class Method:
 
     check(formula, options): raises UsageError where they do not suit it; model(formula, options, contract): whoever
     asks; site(options, block): whoever answers; record(round, state): a round in plain values; result(written, model,
-    state, here): the fit; in_studies: whether a study has messages for it.
+    state, here): the fit.
     """
 
     check: Callable[[Formula, Options], None]
@@ -53,7 +53,6 @@ class Method:
     site: Callable[[Options, DesignBlock], Any]
     record: Callable[[Round, Any], RoundRecord]
     result: Callable[[Written, Any, Any, Here], Fit]
-    in_studies: bool = True
 
 
 def fit_by(method: Method, formula: Formula, data: Any, options: Options) -> Fit:

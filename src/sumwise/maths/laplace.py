@@ -27,6 +27,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
+from sumwise.errors import DataError
 from sumwise.kernels import schur
 from sumwise.kernels.glm import fitted_rows
 from sumwise.kernels.vectors import WITH_AUX
@@ -101,15 +102,19 @@ class Laplace:
             failed = self.search.bad_components(r)
         if failed.any():
             return Answer(nothing.values, nothing.metric, int(np.count_nonzero(failed)))
-        total = [self._value(loglik, modes, inverse.found)]
-        total += [ExactSum.of(x * (slope + r)) for x in rows.x]
-        total += self._of_factors(
-            values, at, modes, inverse.found, adjoint, self.search.gathered([slope, r], each), entries
-        )
-        if size > 1 + p + k:
-            total.append(self._of_aux(at, modes, inverse.h, along))
-        sums = ExactSum(np.stack([one.digits for one in total]))
-        return Answer(sums, self._metric(columns, inverse.found) if metric else nothing.metric, 0)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = [self._value(loglik, modes, inverse.found)]
+                total += [ExactSum.of(x * (slope + r)) for x in rows.x]
+                gathered = self.search.gathered([slope, r], each)
+                total += self._of_factors(values, at, modes, inverse.found, adjoint, gathered, entries)
+                if size > 1 + p + k:
+                    total.append(self._of_aux(at, modes, inverse.h, along))
+                squares = self._metric(columns, inverse.found) if metric else nothing.metric
+        except DataError:  # a term beyond the largest double: columns times what is finite, as of centres far away
+            every = 1 + max(int(label.max(initial=-1)) for label in self.search.crossing.component)
+            return Answer(nothing.values, nothing.metric, every)
+        return Answer(ExactSum(np.stack([one.digits for one in total])), squares, 0)
 
     def effects(
         self, at: Place, modes: Modes, spaces: Sequence[schur.Spaces], threads: Executor | None = None, workers: int = 1

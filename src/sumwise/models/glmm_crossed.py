@@ -28,7 +28,12 @@ from sumwise.maths.ascent import Outcome, Point, Trial
 from sumwise.maths.boundary import columns_of
 from sumwise.maths.newton import dot
 from sumwise.models import glmm_crossed_refusals as refusals
-from sumwise.models.glmm_crossed_messages import CrossedMoments, CrossedQuestion, CrossedSummand
+from sumwise.models.glmm_crossed_messages import (
+    CrossedMoments,
+    CrossedMomentsQuestion,
+    CrossedQuestion,
+    CrossedSummand,
+)
 from sumwise.models.glmm_vectors import MOVE_TOLERANCE, VectorModel, VectorState
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorSummand
 from sumwise.models.glmm_vectors_refusals import bounded_aux
@@ -122,6 +127,10 @@ class CrossedModel(VectorModel):
         """The random part as a user wrote it, or could have."""
         return " + ".join(term.text for term in self.terms)
 
+    def start(self) -> VectorState:
+        """Before round 1."""
+        return VectorState(CrossedMomentsQuestion(len(self.columns), len(self.effects), factors=len(self.factors)))
+
     def step(self, state: VectorState, total: VectorMoments | VectorSummand | CrossedSummand) -> VectorState:
         """The state after a total.  Raises DataError where the rows cannot identify the model."""
         if isinstance(total, CrossedMoments):
@@ -166,6 +175,7 @@ class CrossedModel(VectorModel):
             (1,),
             np.inf,
             -1,
+            columns=len(self.columns),
             near=state.way if isinstance(state, CrossedState) else places[:0],
             metric=True,
             rough=True,

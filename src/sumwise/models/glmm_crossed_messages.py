@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.maths.exact import ExactSum
-from sumwise.models.glmm_vectors_messages import VectorMoments, VectorQuestion
+from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossedMomentsQuestion(VectorMomentsQuestion):
+    """Round 1.  factors: how many grouping factors there are."""
+
+    factors: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +53,13 @@ class CrossedMoments(VectorMoments):
 class CrossedQuestion(VectorQuestion):
     """Evaluate by Laplace's approximation.
 
-    near (c, P): points on the way here, as `points`.  Modes are searched from zero at the first of them, and at each
-    other one from those before; at the question's first point from those of the last one, and at its others from those
-    of its first.  So modes near by save steps, and the answer depends on the question alone.   metric: whether the
-    metric of beta is wanted at the first point; rough: whether the other points serve a metric only.
+    columns: p, of X.   near (c, P): points on the way here, as `points`.  Modes are searched from zero at the first of
+    them, and at each other one from those before; at the question's first point from those of the last one, and at its
+    others from those of its first.  So modes near by save steps, and the answer depends on the question alone.
+    metric: whether the metric of beta is wanted at the first point; rough: whether the others serve a metric only.
     """
 
+    columns: int
     near: Floats
     metric: bool
     rough: bool

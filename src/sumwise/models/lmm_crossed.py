@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -14,12 +14,19 @@ from sumwise.maths import ascent, covariance
 from sumwise.maths.exact import ExactSum
 from sumwise.models.lmm import LinearMixed, State
 from sumwise.models.lmm_checks import Term
-from sumwise.models.lmm_messages import Moments, Question, Summand
+from sumwise.models.lmm_messages import Moments, MomentsQuestion, Question, Summand
 
 Floats = NDArray[np.float64]
 
 NEAREST, FARTHEST = 0.05, 5.0
 """Range of the starting values, relative to the theta at which an effect brings as much variance as the residual."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossedMomentsQuestion(MomentsQuestion):
+    """Round 1.  factors: how many grouping factors there are."""
+
+    factors: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +41,26 @@ class CrossedMoments(Moments):
     meeting: tuple[int, ...]
     between: ExactSum
 
+    @classmethod
+    def of(cls, moments: Moments, meeting: tuple[int, ...], between: ExactSum) -> CrossedMoments:
+        """The moments, with what only crossed factors need."""
+        held = {field.name: getattr(moments, field.name) for field in fields(Moments)}
+        return cls(**held, meeting=meeting, between=between)
+
     def __add__(self, other: Moments) -> CrossedMoments:
         assert isinstance(other, CrossedMoments)
-        both = Moments.__add__(self, other)
-        return CrossedMoments(
-            both.gram,
-            both.ignored,
-            both.log_weights,
-            both.groups,
-            both.alone,
-            both.squares,
-            both.mixed,
-            meeting=tuple(map(int.__add__, self.meeting, other.meeting)),
-            between=self.between + other.between,
-        )
+        meeting = tuple(map(int.__add__, self.meeting, other.meeting))
+        return CrossedMoments.of(Moments.__add__(self, other), meeting, self.between + other.between)
 
 
 class CrossedMixed(LinearMixed):
     """The model; its sites are CrossedSites.  Arguments as in LinearMixed."""
+
+    def start(self) -> State:
+        """Before round 1."""
+        factors = len(factors_of(tuple(term.group for term in self.terms)))
+        columns, weighted = len(self.columns) + 1, self.weights is not None
+        return State(CrossedMomentsQuestion(columns, self.blocks, weighted, factors=factors))
 
     def step(self, state: State, total: Moments | Summand) -> State:
         """The state after a total.  Raises DataError where the rows cannot identify the model."""

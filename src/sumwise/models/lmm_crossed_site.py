@@ -21,7 +21,7 @@ from sumwise.maths.crossing import Crossing
 from sumwise.maths.exact import ExactSum
 from sumwise.models.crossed_terms import RandomTerm, Terms
 from sumwise.models.lmm_crossed import CrossedMoments
-from sumwise.models.lmm_messages import MomentsQuestion, Question, Summand
+from sumwise.models.lmm_messages import Moments, MomentsQuestion, Question, Summand
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -134,7 +134,7 @@ class CrossedSite:
             for i, one in enumerate(term.z)
             for other in term.z[:i]
         ]
-        return CrossedMoments(
+        moments = Moments(
             gram if rows.offset is None else gram.minus(p, p + 1),
             len(rows.y) - gram.rows,
             None if w is None else ExactSum.of(log(w)),
@@ -142,9 +142,8 @@ class CrossedSite:
             tuple(int(np.count_nonzero(counts[term.factor] == 1)) for term in rows.random),
             ExactSum(np.stack(squares)),
             ExactSum(np.stack(mixed)) if mixed else ExactSum.zeros(0),
-            meeting=tuple(len(pair) for pair in crossing.pairs.values()),
-            between=self._between(w),
         )
+        return CrossedMoments.of(moments, tuple(len(pair) for pair in crossing.pairs.values()), self._between(w))
 
     def _product(self, term: RandomTerm, one: Floats, other: Floats, w: Floats | None) -> Ints:
         """Digits of the sum of w z_i z_j."""

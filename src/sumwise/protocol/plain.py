@@ -1,4 +1,4 @@
-"""Values of JSON's types (none of them null), held, checked and written canonically.
+"""Values of JSON's types (none of them null), held, checked and written canonically, and text that shows all of itself.
 
 u8 tag, then:  0 false | 1 true | 2 integer | 3 float64 | 4 text | 5 items, each a value
                | 6 items of (text key, value), in the order of the keys' UTF-8 bytes
@@ -7,7 +7,7 @@ u8 tag, then:  0 false | 1 true | 2 integer | 3 float64 | 4 text | 5 items, each
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sumwise.errors import UsageError, shown, shown_key
@@ -23,6 +23,18 @@ MOST_TEXT = 10_000
 def is_visible(value: Any, most: int) -> bool:
     """Whether this is a line of text that shows all of itself: up to so many characters, not all blank."""
     return isinstance(value, str) and bool(value.strip(" ")) and len(value) <= most and is_seen(value)
+
+
+def visible(text: str) -> str:
+    """Text of the contract, in which a character that cannot be seen is shown as its number."""
+    return "".join(c if is_visible(c, 1) or c == " " else ascii(c)[1:-1] for c in text)
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """The first of them, and how many more there are."""
+    found = [visible(name) for name in names]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def held(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from sumwise.fitting.vector_mixed import link_of as mixed_link_of
 from sumwise.models.lmm import METHODS
 from sumwise.protocol.study import Options as StudyOptions
 from sumwise.protocol.study import Study
-from sumwise.studies.plan import check_effects, check_in_studies
 
 MOST_ROUNDS = 30
 """Rounds that a study may take, if nothing else is said; one of a linear model takes one."""
@@ -50,12 +49,11 @@ def draft(
     nothing of it but names of columns and levels enters the study.   sites: name -> public keys; units, ranges: of
     columns, by name; groups: which labels of grouping columns each site has (protocol/study_groups.py).
 
-    Raises UsageError for a formula that a study cannot fit, and what Study and data.agree raise.
+    Raises UsageError for a formula that learns from rows, and what Study and data.agree raise.
     """
     parsed = parse(formula)
     method = choose(parsed, options.family, options.link)
     method.check(parsed, options)
-    check_in_studies(method, parsed)
     for call in parsed.learned():
         fault = (
             "center() and scale() learn means from rows, which a study does not bring together. Write numbers that "
@@ -64,7 +62,7 @@ def draft(
         raise misplaced(formula, call.at, fault)
     sources = open_sites(example, options.decimal)
     contract = agree(parsed, sources, missing="drop", weights=options.weights, family=options.family)
-    check_effects(method, parsed, contract)
+    method.model(parsed, options, contract)  # refuses what the options cannot mean
     values = contract.to_dict()
     by_name = {column["name"]: column for column in values["columns"]}
     for name, unit in (units or {}).items():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.data import DesignBlock, Source
-from sumwise.disclosure import facts, facts_glm, facts_lmm, facts_vectors
+from sumwise.disclosure import facts, facts_crossed, facts_glm, facts_lmm, facts_vectors
 from sumwise.disclosure.facts import DesignFacts, Facts, QuestionFacts, Request, StudyFacts
 from sumwise.disclosure.figures import orders_of
 from sumwise.disclosure.policy import Policy, Refusal, check, stricter
@@ -29,8 +29,9 @@ from sumwise.maths import covariance
 from sumwise.maths.columns import Column
 from sumwise.models import lmm_messages
 from sumwise.models.glm_messages import GlmMomentsQuestion
+from sumwise.models.glmm_crossed import needs_laplace
 from sumwise.models.glmm_messages import MomentsQuestion
-from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion
+from sumwise.models.glmm_vectors_messages import VectorMomentsQuestion, VectorQuestion
 from sumwise.models.linear import LinearQuestion
 from sumwise.protocol import requests, study_problems
 from sumwise.protocol.ledger import Entry
@@ -124,7 +125,9 @@ def _linear_mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
     only = facts.linear_question(block)
     effects = [name for term in block.random for name in term.columns]
     parameters = len(block.x) + covariance.size(site.blocks) + 1
-    return facts_lmm.lmm_design(block, effects, parameters), lambda _question: only, lmm_messages.MomentsQuestion()
+    several = len({term.factor for term in block.random}) > 1
+    of_rows = facts_crossed.crossed_lmm_design if several else facts_lmm.lmm_design
+    return of_rows(block, effects, parameters), lambda _question: only, lmm_messages.MomentsQuestion()
 
 
 def _mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
@@ -142,12 +145,24 @@ def _mixed(_study: Study, block: DesignBlock, site: Any) -> Judged:
 
 def _vectors(study: Study, block: DesignBlock, site: Any) -> Judged:
     effects = [name for term in block.random for name in term.columns]
-    parameters = len(block.x) + covariance.size(site.blocks) + (study.family in WITH_AUX)
+    blocks = tuple(len(term.z) for term in block.random)
+    parameters = len(block.x) + covariance.size(blocks) + (study.family in WITH_AUX)
+    rows: Any = block
+    if needs_laplace({term.factor for term in block.random}, len(effects)):
+        rows = facts_crossed.ByComponent.of(block, facts_glm.taking_part(block, study.family))
+        design = facts_crossed.crossed_vector_design(rows, study.family, effects, parameters)
+    else:
+        design = facts_vectors.vector_design(block, study.family, effects, parameters)
+
+    def effects_at(question: VectorQuestion) -> facts_vectors.Effects:
+        if rows is block:
+            return facts_vectors.effects_of_groups(block, question, site)
+        return facts_crossed.effects_of_components(rows, question, site)
 
     def judge(question: Any) -> QuestionFacts:
-        return facts_vectors.vector_question(block, site.family, effects, question, site)
+        return facts_vectors.vector_question(rows, site.family, effects, question, effects_at)
 
-    return facts_vectors.vector_design(block, study.family, effects, parameters), judge, VectorMomentsQuestion()
+    return design, judge, VectorMomentsQuestion()
 
 
 _JUDGED: dict[str, Callable[[Study, DesignBlock, Any], Judged]] = {

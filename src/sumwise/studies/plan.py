@@ -21,10 +21,7 @@ from sumwise.fitting.linear_mixed import LINEAR_MIXED
 from sumwise.fitting.method import Method
 from sumwise.fitting.mixed import MIXED
 from sumwise.fitting.options import Options
-from sumwise.fitting.random import factors
-from sumwise.kernels.vectors import MOST_EFFECTS
 from sumwise.loop import Model
-from sumwise.models.glmm_crossed import needs_laplace
 from sumwise.protocol import study_problems
 from sumwise.protocol.study import Study
 
@@ -66,27 +63,6 @@ def plan(study: Study) -> Plan:
     return found
 
 
-def check_in_studies(method: Method, formula: Formula) -> None:
-    """Raises UsageError for a kind of model that this version fits to rows at hand alone."""
-    if not method.in_studies or len(factors(formula)) > 1:
-        raise _not_in_studies(formula)
-
-
-def check_effects(method: Method, formula: Formula, contract: Contract) -> None:
-    """The same, once the columns are known: of a categorical variable there is an effect a level."""
-    groups, effects = {rule.group for rule in contract.random}, sum(len(rule.names) for rule in contract.random)
-    if method is GENERALIZED_MIXED and needs_laplace(groups, effects):
-        raise _not_in_studies(formula)
-
-
-def _not_in_studies(formula: Formula) -> UsageError:
-    return UsageError(
-        f"studies fit linear and generalized linear models, and mixed models with one grouping factor (of a response "
-        f"that is not gaussian, with up to {MOST_EFFECTS} effects a group); {formula.text!r} is another kind, which "
-        f"this version fits to rows that are all at hand"
-    )
-
-
 def check_software(study: Study) -> None:
     """Raises UsageError where the study asks for another version of Sumwise than this one."""
     if study.software != __version__:
@@ -102,14 +78,12 @@ def planned_before(study: Study) -> Plan:
     formula = parse(study.formula)
     method = choose(formula, study.family, options.link)
     method.check(formula, options)
-    check_in_studies(method, formula)
     if method is not _METHODS[study.kind]:
         raise UsageError(
             f"the options of the study are those of a {study.kind} model, and {formula.text!r} with family "
             f"{study.family!r} is another"
         )
     contract = _contract(study.contract)
-    check_effects(method, formula, contract)
     return Plan(formula, options, contract, method, method.model(formula, options, contract))
 
 

@@ -60,7 +60,11 @@ def point(beta, theta: float, aux: bool = False) -> VectorQuestion:
 def judged(rows: Grouped, family: tuple[str, str], question: VectorQuestion) -> Facts:
     site = Site(rows, family, (1,))
     design = facts_vectors.vector_design(rows, family[0], ("(Intercept)",), len(question.points[0]))
-    return Facts(design, facts_vectors.vector_question(rows, family, ("(Intercept)",), question, site), QUIET)
+
+    def effects_at(one: VectorQuestion) -> facts_vectors.Effects:
+        return facts_vectors.effects_of_groups(rows, one, site)
+
+    return Facts(design, facts_vectors.vector_question(rows, family, ("(Intercept)",), question, effects_at), QUIET)
 
 
 def refused_by(facts: Facts) -> set[str]:

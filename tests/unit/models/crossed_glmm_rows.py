@@ -66,7 +66,7 @@ def model_of(rows: Rows, family: tuple[str, str], **more: Any) -> CrossedModel:
 def question(centre: Floats, points: Floats, *, near: Floats | None = None, metric: bool = False) -> CrossedQuestion:
     """At the points (k, P); near: none unless given."""
     way = points[:0] if near is None else near
-    return CrossedQuestion(centre, points, (1,), np.inf, -1, near=way, metric=metric, rough=metric)
+    return CrossedQuestion(centre, points, (1,), np.inf, -1, columns=0, near=way, metric=metric, rough=metric)
 
 
 def fit(*sites: Rows, family: tuple[str, str], threads: int = 1, **more: Any) -> VectorEstimate:

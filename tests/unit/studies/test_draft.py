@@ -53,9 +53,8 @@ def test_what_makes_another_study_changes_the_digest() -> None:
         ("y ~ x", {"ranges": {"z": (0, 1)}}, "a range for 'z'"),
         ("y ~ x + g", {"ranges": {"g": (0, 1)}}, "no text lies from 0 to 1"),
         ("y ~ x", {"ranges": {"x": (2, 1)}}, "no number lies from 2 to 1"),
-        ("k ~ x + (1 | g) + (1 | y)", {"family": "binomial"}, "another kind, which this version fits"),
-        ("k ~ x + (x + y + I(x^2) | g)", {"family": "binomial"}, "up to 3 effects a group"),
-        ("y ~ x + (1 | g) + (1 | k)", {}, "another kind, which this version fits"),
+        ("k ~ x + (1 | g) + (1 | y)", {"family": "binomial", "nodes": 5}, "with several grouping factors Laplace's"),
+        ("k ~ x + (x + y + I(x^2) | g)", {"family": "binomial", "nodes": 5}, "with 4 effects a group Laplace's"),
         ("y ~ x", {"nodes": 3}, "belongs to models with random effects"),
     ],
 )

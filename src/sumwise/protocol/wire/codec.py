@@ -37,6 +37,9 @@ NO_HASH = bytes(HASH_BYTES)
 
 MOST_DIMENSIONS = 2
 
+MOST_EMPTY = 1 << 16
+"""The longest side of an array without numbers: it takes no bytes, but whoever runs along it takes time and memory."""
+
 
 def digest(data: bytes) -> bytes:
     """SHA-256, so that `sha256sum` checks a file.  Every format of ours begins with its own four letters: bytes of one
@@ -121,6 +124,8 @@ class Writer:
         """An array of finite numbers."""
         if values.ndim > MOST_DIMENSIONS:
             self._fail(f"an array of {values.ndim} dimensions, at most {MOST_DIMENSIONS} are possible")
+        if _is_vast(values.shape):
+            self._fail(f"an array of {values.shape}, which holds nothing")
         if values.dtype != np.float64 or not np.isfinite(values).all():
             self._fail("an array that is not all finite float64 numbers")
         self.u8(values.ndim)
@@ -134,6 +139,10 @@ class Writer:
         self.u32(len(values))
         for item in values:
             write(self, item)
+
+
+def _is_vast(shape: tuple[int, ...]) -> bool:
+    return 0 in shape and max(shape) > MOST_EMPTY
 
 
 class Reader:
@@ -229,6 +238,8 @@ class Reader:
         if dimensions > MOST_DIMENSIONS:
             self.fail(f"an array of {dimensions} dimensions, at most {MOST_DIMENSIONS} are possible", at)
         shape = tuple(self.u32() for _ in range(dimensions))
+        if _is_vast(shape):
+            self.fail(f"an array of {shape}, which holds nothing", at)
         values = np.frombuffer(self.raw(8 * math.prod(shape)), dtype="<f8").astype(np.float64).reshape(shape)
         if not np.isfinite(values).all():
             self.fail("an array that is not all finite numbers", at)

@@ -9,6 +9,8 @@
     LMM summand       values, explained where it was asked for, failed
     GLMM moments      rows, groups, ample, alike, single, columns, effects, totals
     GLMM summand      values, constants, used, failed
+    crossed moments   those above, then meeting and between (LMM), or by_factor and meeting (GLMM)
+    crossed summand   values, metric, failed; of an LMM as above
 
 Counts count in ones, exact sums in 2^-1074, entries of a Gram in 2^-2148, in 2^-3222 with weights: 2^-1074, the place
 of the lowest bit of a float64, for each factor.  The width is the same for all numbers of an answer, and holds the
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import islice
-from math import isqrt
+from math import comb, isqrt
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -28,14 +30,16 @@ from sumwise.errors import DataError, ProtocolError
 from sumwise.kernels.products import NOTHING
 from sumwise.maths.exact import ExactSum
 from sumwise.maths.gram import Gram
+from sumwise.models import glmm_crossed_messages as glmm_crossed
+from sumwise.models import lmm_crossed
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Summand
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol.wire import payloads_glm, payloads_lmm, payloads_vectors
+from sumwise.protocol.wire import payloads_crossed, payloads_glm, payloads_lmm, payloads_vectors
 from sumwise.protocol.wire.masking import Label, MaskedSummand, bits_for, mask, unmask_total
-from sumwise.protocol.wire.payloads import values_of
+from sumwise.protocol.wire.payloads_intercept import values_of
 from sumwise.protocol.wire.sums import LOWEST, exact_sum, integers
 
 COUNT_BITS = 63
@@ -171,6 +175,18 @@ def _vector_numbers(summand: VectorSummand) -> list[int]:
     return [*integers(summand.values), *integers(summand.constants), *used, *summand.failed]
 
 
+def _crossed_lmm_moments_numbers(m: lmm_crossed.CrossedMoments) -> list[int]:
+    return [*_lmm_moments_numbers(m), *m.meeting, *integers(m.between)]
+
+
+def _crossed_moments_numbers(m: glmm_crossed.CrossedMoments) -> list[int]:
+    return [*_vector_moments_numbers(m), *(count for counts in m.by_factor for count in counts), *m.meeting]
+
+
+def _crossed_numbers(summand: glmm_crossed.CrossedSummand) -> list[int]:
+    return [*integers(summand.values), *integers(summand.metric), *summand.failed]
+
+
 _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
     LinearSummand: ("linear summand", _linear_numbers),
     Moments: ("moments", _moments_numbers),
@@ -181,6 +197,9 @@ _NUMBERS: dict[type, tuple[str, Callable[[Any], list[int]]]] = {
     lmm.Summand: ("LMM summand", _lmm_numbers),
     VectorMoments: ("GLMM moments", _vector_moments_numbers),
     VectorSummand: ("GLMM summand", _vector_numbers),
+    lmm_crossed.CrossedMoments: ("crossed LMM moments", _crossed_lmm_moments_numbers),
+    glmm_crossed.CrossedMoments: ("crossed GLMM moments", _crossed_moments_numbers),
+    glmm_crossed.CrossedSummand: ("crossed GLMM summand", _crossed_numbers),
 }
 
 
@@ -198,12 +217,15 @@ def _fits(question: Any, count: int, weighted: bool) -> bool:
         case GlmQuestion():
             return count == payloads_glm.values_of(question) + 1
         case lmm.MomentsQuestion():
-            return count == sum(_lmm_sizes(question)) + weighted
+            return count == sum(_lmm_sizes(question)) + weighted + sum(_more_of_crossed(question))
         case lmm.Question():
             points, derivatives, sums = payloads_lmm.shape_of(question)
             return count == points * derivatives * sums + question.explained * (sums - 1) + 1
+        case glmm_crossed.CrossedQuestion():
+            (k, v), metric = payloads_crossed.shapes_of(question)
+            return count == k * v + metric + k
         case VectorMomentsQuestion() | VectorQuestion():
-            return count == sum(_vector_sizes(question))
+            return count == sum(_vector_sizes(question)) + sum(_more_of_crossed(question))
     return count == values_of(question) + len(question.orders) + 1
 
 
@@ -216,6 +238,16 @@ def _lmm_sizes(question: lmm.MomentsQuestion) -> tuple[int, int, int, int, int]:
     """How many counts of rows, counts of groups, entries, squares and mixed products there are."""
     c, blocks = question.columns, question.blocks
     return 2, 2 * len(blocks), c * (c + 1) // 2, sum(blocks), payloads_lmm.mixed_of(blocks)
+
+
+def _more_of_crossed(question: Any) -> tuple[int, int]:
+    """How many numbers the moments of several factors have beside those of one, in two parts."""
+    match question:
+        case lmm_crossed.CrossedMomentsQuestion():
+            return comb(question.factors, 2), 2 * len(question.blocks)
+        case glmm_crossed.CrossedMomentsQuestion():
+            return payloads_crossed.COUNTS * question.factors, comb(question.factors, 2)
+    return 0, 0
 
 
 def _vector_sizes(question: VectorMomentsQuestion | VectorQuestion) -> tuple[int, ...]:
@@ -254,7 +286,11 @@ def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
             many = shape[0] * shape[1] * shape[2]
             explained = _sums(sums[many:]) if question.explained else None
             return lmm.Summand(exact_sum(sums[:many], shape), explained, failed)
-        case VectorMomentsQuestion() | VectorQuestion():
+        case glmm_crossed.CrossedQuestion():
+            return _crossed_summand(question, numbers)
+        case VectorMomentsQuestion():
+            return _vector_moments(question, numbers)
+        case VectorQuestion():
             return _vector_summand(question, numbers)
     size = values_of(question)
     *used, failed = numbers[size:]
@@ -262,34 +298,46 @@ def _summand(question: Any, numbers: list[int], *, weighted: bool) -> Any:
     return Summand(_sums(numbers[:size]), tuple(used), failed)
 
 
-def _lmm_moments(question: lmm.MomentsQuestion, numbers: list[int], *, weighted: bool) -> lmm.Moments:
+def _split(numbers: list[int], sizes: list[int]) -> list[list[int]]:
+    """The numbers in parts of these sizes."""
     left = iter(numbers)
-    (rows, ignored), groups, entries, squares, mixed = ([*islice(left, n)] for n in _lmm_sizes(question))
-    _check_counts([rows, ignored, *groups])
+    return [[*islice(left, size)] for size in sizes]
+
+
+def _lmm_moments(question: lmm.MomentsQuestion, numbers: list[int], *, weighted: bool) -> lmm.Moments:
+    sizes = [*_lmm_sizes(question), int(weighted), *_more_of_crossed(question)]
+    (rows, ignored), groups, entries, squares, mixed, logs, meeting, between = _split(numbers, sizes)
+    _check_counts([rows, ignored, *groups, *meeting])
     terms = len(question.blocks)
-    return lmm.Moments(
-        _gram(rows, entries, weighted=weighted),
+    moments = lmm.Moments(
+        _gram(rows, entries, weighted=bool(logs)),
         ignored,
-        exact_sum([*left], ()) if weighted else None,
+        exact_sum(logs, ()) if logs else None,
         tuple(groups[:terms]),
         tuple(groups[terms:]),
         _sums(squares),
         _sums(mixed),
     )
+    if not isinstance(question, lmm_crossed.CrossedMomentsQuestion):
+        return moments
+    return lmm_crossed.CrossedMoments.of(moments, tuple(meeting), exact_sum(between, (terms, 2)))
 
 
-def _vector_summand(
-    question: VectorMomentsQuestion | VectorQuestion, numbers: list[int]
-) -> VectorMoments | VectorSummand:
-    left = iter(numbers)
-    parts = [[*islice(left, n)] for n in _vector_sizes(question)]
-    if isinstance(question, VectorMomentsQuestion):
-        counts, columns, effects, totals = parts
-        _check_counts(counts)
-        rows, groups, ample, alike, single = counts
-        squares = exact_sum(effects, (2, question.effects))
-        return VectorMoments(rows, groups, ample, alike, single, _sums(columns), squares, _sums(totals))
-    values, constants, used, failed = parts
+def _vector_moments(question: VectorMomentsQuestion, numbers: list[int]) -> VectorMoments:
+    sizes = [*_vector_sizes(question), *_more_of_crossed(question)]
+    counts, columns, effects, totals, of_factors, meeting = _split(numbers, sizes)
+    _check_counts([*counts, *of_factors, *meeting])
+    rows, groups, ample, alike, single = counts
+    squares = exact_sum(effects, (2, question.effects))
+    moments = VectorMoments(rows, groups, ample, alike, single, _sums(columns), squares, _sums(totals))
+    if not isinstance(question, glmm_crossed.CrossedMomentsQuestion):
+        return moments
+    by_factor = zip(*(of_factors[k :: payloads_crossed.COUNTS] for k in range(payloads_crossed.COUNTS)), strict=True)
+    return glmm_crossed.CrossedMoments.of(moments, tuple(by_factor), tuple(meeting))
+
+
+def _vector_summand(question: VectorQuestion, numbers: list[int]) -> VectorSummand:
+    values, constants, used, failed = _split(numbers, [*_vector_sizes(question)])
     _check_counts([*used, *failed])
     of_values, of_constants, orders = payloads_vectors.shapes_of(question)
     return VectorSummand(
@@ -298,6 +346,13 @@ def _vector_summand(
         tuple(tuple(used[k : k + orders]) for k in range(0, len(used), orders)),
         tuple(failed),
     )
+
+
+def _crossed_summand(question: glmm_crossed.CrossedQuestion, numbers: list[int]) -> glmm_crossed.CrossedSummand:
+    (k, v), metric = payloads_crossed.shapes_of(question)
+    values, entries, failed = _split(numbers, [k * v, metric, k])
+    _check_counts(failed)
+    return glmm_crossed.CrossedSummand(exact_sum(values, (k, v)), _sums(entries), tuple(failed))
 
 
 def _sums(values: list[int]) -> ExactSum:

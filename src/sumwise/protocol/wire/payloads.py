@@ -12,23 +12,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sumwise.errors import ProtocolError
+from sumwise.models import glmm_crossed_messages as glmm_crossed
+from sumwise.models import lmm_crossed
 from sumwise.models import lmm_messages as lmm
 from sumwise.models.glm_messages import GlmMoments, GlmMomentsQuestion, GlmQuestion, GlmSummand
 from sumwise.models.glmm_messages import Moments, MomentsQuestion, Question, Summand
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
 from sumwise.models.linear import LinearQuestion, LinearSummand
-from sumwise.protocol.wire import payloads_glm, payloads_lmm, payloads_vectors
+from sumwise.protocol.wire import payloads_crossed, payloads_glm, payloads_intercept, payloads_lmm, payloads_vectors
 from sumwise.protocol.wire.codec import Reader, Writer
 from sumwise.protocol.wire.masking import MaskedSummand
 from sumwise.protocol.wire.sums import (
     exact_sum,
     read_gram,
-    read_list,
     read_window,
-    read_windows,
     shaped,
     write_gram,
-    write_list,
     write_windows,
 )
 
@@ -44,6 +43,9 @@ Questions = (
     | lmm.Question
     | VectorMomentsQuestion
     | VectorQuestion
+    | lmm_crossed.CrossedMomentsQuestion
+    | glmm_crossed.CrossedMomentsQuestion
+    | glmm_crossed.CrossedQuestion
 )
 Summands = (
     LinearSummand
@@ -55,6 +57,9 @@ Summands = (
     | lmm.Summand
     | VectorMoments
     | VectorSummand
+    | lmm_crossed.CrossedMoments
+    | glmm_crossed.CrossedMoments
+    | glmm_crossed.CrossedSummand
     | MaskedSummand
 )
 Payload = Questions | Summands
@@ -78,62 +83,6 @@ def _write_linear_summand(to: Writer, summand: LinearSummand) -> None:
 def _read_linear_summand(of: Reader) -> LinearSummand:
     gram, ignored = read_gram(of), of.u64()
     return LinearSummand(gram, ignored, exact_sum([read_window(of)], ()) if of.flag() else None)
-
-
-# -- mixed models --
-
-
-def _write_moments(to: Writer, moments: Moments) -> None:
-    to.u64(moments.rows)
-    to.u64(moments.groups)
-    to.u64(moments.alike)
-    write_list(to, moments.columns)
-    shaped(moments.totals, "(6,)", moments.totals.shape == (6,))
-    write_windows(to, moments.totals)
-
-
-def _read_moments(of: Reader) -> Moments:
-    rows, groups, alike, columns = of.u64(), of.u64(), of.u64(), read_list(of)
-    return Moments(rows, groups, alike, columns, exact_sum(read_windows(of, 6), (6,)))
-
-
-def _write_question(to: Writer, question: Question) -> None:
-    if question.centre.ndim != 1 or question.centre.shape != question.beta.shape:
-        raise ProtocolError(
-            f"a question with centre {question.centre.shape} and beta {question.beta.shape} cannot be sent"
-        )
-    to.floats(question.centre)
-    to.floats(question.beta)
-    to.float64(question.theta)
-    to.items(question.orders, Writer.u32)
-    to.float64(question.tolerance, infinite=True)
-
-
-def _read_question(of: Reader) -> Question:
-    at, centre, beta = of.offset, of.floats(), of.floats()
-    if centre.ndim != 1 or centre.shape != beta.shape:
-        of.fail(f"centre {centre.shape} and beta {beta.shape} where both should be (p,)", at)
-    return Question(centre, beta, of.float64(), of.items(Reader.u32, 4), of.float64(infinite=True))
-
-
-def _write_summand(to: Writer, summand: Summand) -> None:
-    write_list(to, summand.values)
-    to.items(summand.used, Writer.u64)
-    to.u64(summand.failed)
-
-
-def _read_summand(of: Reader) -> Summand:
-    return Summand(read_list(of), of.items(Reader.u64, 8), of.u64())
-
-
-def values_of(question: Question) -> int:
-    """How many sums answer a question to a mixed model."""
-    q = len(question.beta) + 1
-    return 2 + q + q * (q + 1) // 2
-
-
-def _is_answer(summand: Summand, question: Question) -> bool:
-    return summand.values.shape == (values_of(question),) and len(summand.used) == len(question.orders)
 
 
 def _has_any_shape(_summand: Any, _question: Any) -> bool:
@@ -209,30 +158,29 @@ KINDS = (
         1,
         "moments",
         Moments,
-        "u64 rows | u64 groups | u64 alike | u32 p | p windows, the columns | 6 windows, the totals",
-        _write_moments,
-        _read_moments,
+        payloads_intercept.MOMENTS,
+        payloads_intercept.write_moments,
+        payloads_intercept.read_moments,
     ),
     PayloadKind(
         5,
         1,
         "mixed question",
         Question,
-        "floats centre (p,) | floats beta (p,) | float64 theta | items of u32, the orders | float64 tolerance, perhaps "
-        "infinite",
-        _write_question,
-        _read_question,
+        payloads_intercept.QUESTION,
+        payloads_intercept.write_question,
+        payloads_intercept.read_question,
         Summand,
-        _is_answer,
+        payloads_intercept.is_answer_to,
     ),
     PayloadKind(
         6,
         1,
         "mixed summand",
         Summand,
-        "u32 n | n windows, the values | items of u64, used | u64 failed",
-        _write_summand,
-        _read_summand,
+        payloads_intercept.SUMMAND,
+        payloads_intercept.write_summand,
+        payloads_intercept.read_summand,
     ),
     PayloadKind(
         7,
@@ -337,6 +285,66 @@ KINDS = (
         payloads_vectors.SUMMAND,
         payloads_vectors.write_summand,
         payloads_vectors.read_summand,
+    ),
+    PayloadKind(
+        20,
+        1,
+        "crossed LMM moments question",
+        lmm_crossed.CrossedMomentsQuestion,
+        payloads_crossed.LMM_MOMENTS_QUESTION,
+        payloads_crossed.write_lmm_moments_question,
+        payloads_crossed.read_lmm_moments_question,
+        lmm_crossed.CrossedMoments,
+        payloads_crossed.are_lmm_moments_of,
+    ),
+    PayloadKind(
+        21,
+        1,
+        "crossed LMM moments",
+        lmm_crossed.CrossedMoments,
+        payloads_crossed.LMM_MOMENTS,
+        payloads_crossed.write_lmm_moments,
+        payloads_crossed.read_lmm_moments,
+    ),
+    PayloadKind(
+        22,
+        1,
+        "crossed GLMM moments question",
+        glmm_crossed.CrossedMomentsQuestion,
+        payloads_crossed.MOMENTS_QUESTION,
+        payloads_crossed.write_moments_question,
+        payloads_crossed.read_moments_question,
+        glmm_crossed.CrossedMoments,
+        payloads_crossed.are_moments_of,
+    ),
+    PayloadKind(
+        23,
+        1,
+        "crossed GLMM moments",
+        glmm_crossed.CrossedMoments,
+        payloads_crossed.MOMENTS,
+        payloads_crossed.write_moments,
+        payloads_crossed.read_moments,
+    ),
+    PayloadKind(
+        24,
+        1,
+        "crossed GLMM question",
+        glmm_crossed.CrossedQuestion,
+        payloads_crossed.QUESTION,
+        payloads_crossed.write_question,
+        payloads_crossed.read_question,
+        glmm_crossed.CrossedSummand,
+        payloads_crossed.is_answer_to,
+    ),
+    PayloadKind(
+        25,
+        1,
+        "crossed GLMM summand",
+        glmm_crossed.CrossedSummand,
+        payloads_crossed.SUMMAND,
+        payloads_crossed.write_summand,
+        payloads_crossed.read_summand,
     ),
 )
 

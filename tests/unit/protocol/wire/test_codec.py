@@ -57,6 +57,8 @@ def test_numbers_that_are_no_finite_numbers_are_refused_unless_asked_for() -> No
         Reader(struct.pack("<d", np.nan)).float64(infinite=True)
     with pytest.raises(ProtocolError, match="not all finite"):
         written("floats", np.array([1.0, np.nan]))
+    with pytest.raises(ProtocolError, match="holds nothing"):
+        written("floats", np.zeros((0, 70_000)))
     with pytest.raises(ProtocolError, match="not all finite"):
         Reader(b"\1\1\0\0\0" + struct.pack("<d", np.inf)).floats()
 
@@ -72,6 +74,8 @@ def test_numbers_that_are_no_finite_numbers_are_refused_unless_asked_for() -> No
         (Reader.blob, b"\xff\xff\xff\xff", "4294967295 bytes should follow, 0 are left"),
         (Reader.floats, b"\3" + bytes(12), "an array of 3 dimensions"),
         (Reader.floats, b"\2" + b"\xff" * 8, "are left"),
+        (Reader.floats, b"\2" + b"\xff" * 4 + bytes(4), r"array of \(4294967295, 0\), which holds nothing"),
+        (Reader.floats, b"\2" + bytes(4) + b"\1\0\1\0", r"array of \(0, 65537\), which holds nothing"),
     ],
 )
 def test_what_no_writer_wrote_is_named(read: Callable[[Reader], object], data: bytes, reason: str) -> None:
