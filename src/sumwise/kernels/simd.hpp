@@ -77,8 +77,21 @@ INLINE bool any(mask c) {
     return bits != 0;
 }
 INLINE lanes absolute(lanes a) { lanes r; EACH_PART r.v[i] = (part)((ipart)a.v[i] & INT64_MAX); return r; }
-INLINE lanes larger(lanes a, lanes b) { return select(a > b, a, b); }
-INLINE lanes smaller(lanes a, lanes b) { return select(a < b, a, b); }
+
+// a > b ? a : b, and a < b ? a : b: b where one of them is nan, as x86 has it
+#if defined(__AVX512F__)
+constexpr __mmask8 EVERY = 0xff;  // with it instead of none at all, gcc 12 has no uninitialized value to warn of
+INLINE part larger_part(part a, part b) { return (part)_mm512_maskz_max_pd(EVERY, (__m512d)a, (__m512d)b); }
+INLINE part smaller_part(part a, part b) { return (part)_mm512_maskz_min_pd(EVERY, (__m512d)a, (__m512d)b); }
+#elif defined(__AVX__)
+INLINE part larger_part(part a, part b) { return (part)_mm256_max_pd((__m256d)a, (__m256d)b); }
+INLINE part smaller_part(part a, part b) { return (part)_mm256_min_pd((__m256d)a, (__m256d)b); }
+#else
+INLINE part larger_part(part a, part b) { return a > b ? a : b; }
+INLINE part smaller_part(part a, part b) { return a < b ? a : b; }
+#endif
+INLINE lanes larger(lanes a, lanes b) { lanes r; EACH_PART r.v[i] = larger_part(a.v[i], b.v[i]); return r; }
+INLINE lanes smaller(lanes a, lanes b) { lanes r; EACH_PART r.v[i] = smaller_part(a.v[i], b.v[i]); return r; }
 
 #if !defined(__FMA__) && !defined(__aarch64__)  // no such instruction: the C library's is slower and gives the same bits
 OUTSIDE inline part fma_part(part a, part b, part c) {
@@ -134,9 +147,23 @@ INLINE lanes power_of_two(lanes shifted) {
     return from_bits(r);
 }
 
-/// exp(x), below 1 ulp.  x = n ln 2 + r with |r| <= ln 2 / 2, then the Taylor series of exp(r) to r^13.
+/// s 2^n for s in [1/2, 2] and whole n in [-1075, 1024], rounded once.
+INLINE lanes scaled(lanes s, lanes n) {
+#if defined(__AVX512F__)
+    lanes r;
+    EACH_PART r.v[i] = (part)_mm512_maskz_scalef_pd(EVERY, (__m512d)s.v[i], (__m512d)n.v[i]);
+    return r;
+#else
+    lanes half = n * 0.5 + ROUND_TO_INTEGER;         // two factors, so that results near the ends of the range survive
+    lanes rest = n - (half - ROUND_TO_INTEGER) + ROUND_TO_INTEGER;
+    return s * power_of_two(half) * power_of_two(rest);
+#endif
+}
+
+/// exp(x), below 1 ulp.  x = n ln 2 + r with |r| <= ln 2 / 2, then the Taylor series of exp(r) to r^13.   Where it is clipped
+/// the result is inf, or 0; a nan comes through.
 INLINE lanes exp(lanes x) {
-    lanes clipped = larger(smaller(x, all(709.8)), all(-745.2));
+    lanes clipped = larger(all(-745.2), smaller(all(709.8), x));
     lanes n = fma(clipped, all(0x1.71547652b82fep0), ROUND_TO_INTEGER) - ROUND_TO_INTEGER;
     lanes r = fma(n, -LN2_HIGH, clipped);
     r = fma(n, -LN2_LOW, r);
@@ -144,13 +171,7 @@ INLINE lanes exp(lanes x) {
                                             1. / 40320, 1. / 5040, 1. / 720, 1. / 120, 1. / 24, 1. / 6, 1. / 2};
     lanes s = all(inverse_factorial[0]);
     for (int k = 1; k < 12; ++k) s = fma(s, r, inverse_factorial[k]);
-    s = fma(s, r * r, r) + 1.0;
-    lanes half = (n * 0.5 + ROUND_TO_INTEGER);       // two factors, so that results near the ends of the range survive
-    lanes rest = n - (half - ROUND_TO_INTEGER) + ROUND_TO_INTEGER;
-    s = s * power_of_two(half) * power_of_two(rest);
-    s = select(x > all(709.79), all(__builtin_inf()), s);
-    s = select(x < all(-745.2), all(0.0), s);
-    return select(x == x, s, x);
+    return scaled(fma(s, r * r, r) + 1.0, n);
 }
 
 /// log(x) + e ln 2 for positive normal x, below 1 ulp.  x = 2^n m with m in [sqrt(1/2), sqrt 2); with f = m - 1 and
