@@ -33,7 +33,7 @@ const Table* table = table_of(current);
 
 #define API extern "C" __attribute__((visibility("default")))
 /// Raised whenever a signature or a struct changes: library.py refuses a library of another number.
-API int64_t sw_interface() { return 10; }
+API int64_t sw_interface() { return 11; }
 /// Highest level of this processor: 0 baseline, 1 AVX2 + FMA, 2 AVX-512.
 API int64_t sw_best_level() { return best_level(); }
 API int64_t sw_level() { return current; }

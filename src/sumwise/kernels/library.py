@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 68
 """Digits of an exact sum (base 2^32, lowest place 2^-1074); the same constant stands in sums.hpp."""
 
-INTERFACE = 10
+INTERFACE = 11
 """Number of the interface between this package and the compiled library; raised when a signature changes."""
 
 LEVELS = ("base", "v3", "v4")
@@ -35,6 +35,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sw_keys": (None, [_POINTER, _INT, _POINTER]),
     "sw_slots": (_INT, [_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER]),
     "sw_spread": (None, [_POINTER, _INT, _POINTER, ctypes.c_double, _POINTER, _INT, _INT]),
+    "sw_eliminate": (_INT, [_POINTER, _INT, ctypes.c_double, _POINTER]),
+    "sw_solve_lower": (None, [_POINTER, _INT, _POINTER, _INT, _INT]),
+    "sw_times": (None, [_POINTER, _POINTER, _INT, _INT, _INT, _POINTER]),
     "sw_exp": (None, [_POINTER, _POINTER, _INT]),
     "sw_log": (None, [_POINTER, _POINTER, _INT]),
     "sw_aghq": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER]),

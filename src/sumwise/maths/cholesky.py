@@ -1,8 +1,7 @@
 """Cholesky factor, solutions and inverse of small symmetric matrices, in a fixed order of operations.
 
 BLAS and LAPACK order their sums by processor, so their last bits differ between machines.  Here every
-element goes through the same multiplications and subtractions everywhere: numpy's elementwise arithmetic
-rounds each operation once.
+element goes through the same multiplications and subtractions everywhere, each rounded once (kernels/small.cpp).
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sumwise.kernels.library import library
 
 Floats = NDArray[np.float64]
 
@@ -32,25 +33,13 @@ class Factor:
     def inverse(self) -> Floats:
         """The inverse of A (n, n), symmetric to the last bit."""
         half = self._forward(np.diag(self.scale))  # L^-1 S, so that A^-1 = half' half
-        n = len(half)
-        out = np.zeros((n, n))
-        for k in range(n):
-            out += np.multiply.outer(half[k], half[k])
-        return out
+        return times(half.T, half)
 
     def _forward(self, b: Floats) -> Floats:
-        x = np.array(b, dtype=np.float64)
-        for k in range(len(self.L)):
-            x[k] = x[k] / self.L[k, k]
-            x[k + 1 :] -= np.multiply.outer(self.L[k + 1 :, k], x[k])
-        return x
+        return _solved(self.L, b, back=False)
 
     def _backward(self, b: Floats) -> Floats:
-        x = np.array(b, dtype=np.float64)
-        for k in range(len(self.L) - 1, -1, -1):
-            x[k] = x[k] / self.L[k, k]
-            x[:k] -= np.multiply.outer(self.L[k, :k], x[k])
-        return x
+        return _solved(self.L, b, back=True)
 
 
 def equilibrate(A: Floats) -> Floats:
@@ -73,22 +62,25 @@ def cholesky(A: Floats, *, shift: float = 0.0, least_pivot: float = 1e-15) -> Fa
 
 
 def _eliminate(M: Floats, least_pivot: float) -> tuple[Floats, int]:
-    """Columns of the Cholesky factor of M (n, n), and how many there are before a pivot falls short.  Overwrites M."""
-    L = np.zeros_like(M)
-    for k in range(len(M)):
-        if not M[k, k] > least_pivot:  # also when it is nan
-            return L, k
-        L[k, k] = np.sqrt(M[k, k])
-        L[k + 1 :, k] = M[k + 1 :, k] / L[k, k]
-        M[k + 1 :, k + 1 :] -= np.multiply.outer(L[k + 1 :, k], L[k + 1 :, k])
-    return L, len(M)
+    """Columns of the Cholesky factor of M (n, n), and how many there are before a pivot falls short, or is nan."""
+    work = np.array(M, dtype=np.float64, order="C")
+    L = np.zeros_like(work)
+    return L, library.sw_eliminate(work.ctypes.data, len(work), least_pivot, L.ctypes.data)
+
+
+def _solved(L: Floats, b: Floats, *, back: bool) -> Floats:
+    """L^-1 b, or L^-T b, for b (n, ...)."""
+    factor, x = np.ascontiguousarray(L), np.array(b, dtype=np.float64, order="C")
+    library.sw_solve_lower(factor.ctypes.data, len(x), x.ctypes.data, x.size // max(len(x), 1), back)
+    return x
 
 
 def times(A: Floats, B: Floats) -> Floats:
     """A B for A (k, n) and B (n, ...), the products added in order."""
-    out = np.zeros(A.shape[:1] + B.shape[1:])
-    for k in range(A.shape[1]):
-        out += np.multiply.outer(A[:, k], B[k])
+    left, right = (np.ascontiguousarray(M, dtype=np.float64) for M in (A, B))
+    out = np.empty(A.shape[:1] + B.shape[1:])
+    columns = out.size // max(len(out), 1) if len(out) else 0
+    library.sw_times(left.ctypes.data, right.ctypes.data, *left.shape, columns, out.ctypes.data)
     return out
 
 
@@ -112,7 +104,7 @@ def first_dependence(A: Floats, least_pivot: float) -> Dependence | None:
     """
     scale = equilibrate(A)
     M = A * np.multiply.outer(scale, scale)
-    L, k = _eliminate(M.copy(), least_pivot)
+    L, k = _eliminate(M, least_pivot)
     if k == len(M):
         return None
     before = Factor(L[:k, :k], np.ones(k)).solve(M[:k, k])

@@ -4,8 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sumwise.maths.cholesky import cholesky, equilibrate, first_dependence
+from sumwise.maths.cholesky import cholesky, equilibrate, first_dependence, times
 
 RNG = np.random.default_rng(20261123)
 
@@ -133,3 +135,54 @@ def test_the_threshold_is_the_share_that_is_left():
         found = first_dependence(A, 2 * d**2)
         assert found is not None
         assert found.distance == pytest.approx(d, rel=1e-3)
+
+
+# -- bit for bit what numpy's elementwise arithmetic gives, each operation rounded once --
+
+
+def twin_of_eliminate(M: np.ndarray) -> tuple[np.ndarray, int]:
+    M, L = M.copy(), np.zeros_like(M)
+    for k in range(len(M)):
+        if not M[k, k] > 1e-15:
+            return L, k
+        L[k, k] = np.sqrt(M[k, k])
+        L[k + 1 :, k] = M[k + 1 :, k] / L[k, k]
+        M[k + 1 :, k + 1 :] -= np.multiply.outer(L[k + 1 :, k], L[k + 1 :, k])
+    return L, len(M)
+
+
+def twin_of_solve(L: np.ndarray, b: np.ndarray) -> np.ndarray:
+    x = b.copy()
+    for k in range(len(L)):
+        x[k] = x[k] / L[k, k]
+        x[k + 1 :] -= np.multiply.outer(L[k + 1 :, k], x[k])
+    for k in range(len(L) - 1, -1, -1):
+        x[k] = x[k] / L[k, k]
+        x[:k] -= np.multiply.outer(L[k, :k], x[k])
+    return x
+
+
+def twin_of_times(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    out = np.zeros(A.shape[:1] + B.shape[1:])
+    for k in range(A.shape[1]):
+        out += np.multiply.outer(A[:, k], B[k])
+    return out
+
+
+@given(st.integers(0, 12), st.integers(0, 2**32 - 1), st.sampled_from(["sound", "nan", "indefinite"]))
+def test_the_kernel_gives_the_bits_of_its_twin(n: int, seed: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    B = rng.standard_normal((n, n)) * 10.0 ** rng.integers(-8, 8, n)
+    A = twin_of_times(B, B.T.copy())
+    if n and kind != "sound":
+        A[-1, -1] = np.nan if kind == "nan" else -A[-1, -1]
+    factor = cholesky(A)
+    scale = equilibrate(A)
+    L, done = twin_of_eliminate(A * np.multiply.outer(scale, scale))
+    assert (factor is None) == (done < n)
+    for b in (rng.standard_normal(n), rng.standard_normal((n, 3))):
+        assert times(A, b).tobytes() == twin_of_times(A, b).tobytes()
+        if factor is not None:
+            assert factor.L.tobytes() == L.tobytes()
+            scaled = (scale * b.T).T
+            assert factor.solve(b).tobytes() == (scale * twin_of_solve(L, scaled).T).T.tobytes()
