@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, hstack
+from scipy.sparse import coo_array, csr_array, eye_array, hstack
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import lsmr
+from scipy.sparse.linalg import lsmr, splu
 
 from sumwise.disclosure import facts_lmm
 from sumwise.disclosure.facts import DesignFacts, linear_design, spanned
@@ -236,18 +236,19 @@ def _information(by: ByComponent, x: Sequence[Floats], turned: csr_array, w: Flo
     """(components, p, p) each one's part of the information about beta.  x: columns of X (n,), which are scaled to at
     most 1; turned: Z Lambda (n, effects); w (n,).   Where one is too large, it alone is said to have all.
     """
-    X = np.stack([column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in x], axis=1)
-    parts = np.zeros((len(by.groups), len(x), len(x)))
-    if len(by.groups) == 1:
-        parts[0] = np.eye(len(x))
+    X = [column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in x]
+    count, Z = len(by.groups), turned.tocsr()
+    label = np.zeros(Z.shape[1], dtype=np.int64)  # the component of each effect
+    label[Z.indices] = np.repeat(by.group, np.diff(Z.indptr))
+    largest = int(np.argmax(sizes := np.bincount(label, minlength=count)))
+    parts = np.zeros((count, len(X), len(X)))
+    if count == 1 or sizes[largest] > LARGEST_INFORMATION:
+        parts[largest] = np.eye(len(X))
         return parts
-    for k, (rows, some, _) in enumerate(_parts(by, turned.tocsr())):
-        if some.shape[1] > LARGEST_INFORMATION:
-            parts[:] = 0.0
-            parts[k] = np.eye(len(x))
-            return parts
-        weighed = X[rows] * w[rows, None]
-        B = some.T @ weighed
-        H = np.eye(some.shape[1]) + (some.T @ some.multiply(w[rows, None])).toarray()
-        parts[k] = X[rows].T @ weighed - B.T @ np.linalg.solve(H, B)
+    weighed = Z.multiply(w[:, None]).tocsr()
+    B = np.stack([weighed.T @ column for column in X], axis=1)
+    C = splu((Z.T @ weighed + eye_array(Z.shape[1])).tocsc()).solve(B)
+    for i, one in enumerate(X):
+        for j, other in enumerate(X):
+            parts[:, i, j] = of_groups(w * one * other, by.group, count) - of_groups(B[:, i] * C[:, j], label, count)
     return parts
