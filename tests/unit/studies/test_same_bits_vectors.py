@@ -13,9 +13,8 @@ import pytest
 import sumwise
 from sumwise.datasets import load
 from sumwise.results.fit import Fit
-from sumwise.studies.centre import replay
-from tests.unit.studies.federation import dealt, federation
-from tests.unit.studies.test_same_bits_families import numbers
+from tests.unit.studies.federation import dealt
+from tests.unit.studies.same_bits import check_same_bits
 
 EPIL = "y ~ lbase * trt + lage + V4"
 
@@ -74,18 +73,4 @@ def pooled(name: str) -> Fit:
 @pytest.mark.parametrize("name", CASES)
 def test_a_study_gives_the_bits_of_the_pooled_fit(name: str, sites: int, tmp_path: Path) -> None:
     data, formula, by, options = CASES[name]
-    whole = pooled(name)
-    for masked in (False, True):
-        if (masked and sites < 3) or (not masked and sites == 10):  # ten sites once: they take their time
-            continue
-        study = federation(
-            tmp_path / str(masked), formula, dealt(table_of(data), sites, by), secure_sum=masked, **options
-        )
-        found = study.fit()
-        assert numbers(found) == numbers(whole)
-        assert list(found.sites.index) == sorted(study.parts)
-        assert len(found.rounds) == len(whole.rounds)
-        assert numbers(replay(study.study_path, study.messages)) == numbers(whole)
-        assert numbers(replay(study.study_path, study.ledger("site-01"))) == numbers(whole)
-        assert numbers(Fit.from_json(found.to_json())) == numbers(whole)
-        assert found.summary()
+    check_same_bits(tmp_path, formula, dealt(table_of(data), sites, by), options, pooled(name))

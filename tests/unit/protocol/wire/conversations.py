@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import add
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sumwise.data import open_sites
+from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study
 from sumwise.protocol.wire import masked
 from sumwise.protocol.wire.payloads import KINDS, answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
+from tests.unit.protocol.studies import study as a_study
 from tests.unit.studies.federation import dealt
 
 SITES = ("site-00", "site-01", "site-02")
@@ -53,3 +56,17 @@ def masked_answers(question: Any, summands: Mapping[str, Any], number: int) -> t
         masked.check(sent[site], again, 3)
     assert len({len(encode(one)) for one in sent.values()}) == 1
     return again, sent
+
+
+def check_that_a_lie_crashes_nothing(model: Any, sites: Mapping[str, Any], lie: Callable[[Any], Any]) -> None:
+    """A site whose answers are changed can spoil a study; it cannot stop the others' machines."""
+
+    class Lying:
+        def answer(self, question: Any) -> Any:
+            return lie(sites["site-01"].answer(question))
+
+    found, greeting = a_study(model, {**sites, "site-01": Lying()})
+    with np.errstate(all="ignore"):
+        found.tell(greeting)
+    assert found.state.phase in (Phase.FINISHED, Phase.ABORTED)
+    assert {site.phase for site in found.sites.values()} == {found.state.phase}

@@ -18,15 +18,21 @@ from sumwise.models import glmm_crossed_messages as glmm
 from sumwise.models import lmm_crossed as lmm
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion
 from sumwise.models.lmm_messages import Moments, MomentsQuestion
-from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.protocol.wire import masked
 from sumwise.protocol.wire.payloads import answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
-from tests.unit.protocol.studies import study as a_study
-from tests.unit.protocol.wire.conversations import HEADERS, MASKS, SITES, masked_answers, model_and_sites, rounds
+from tests.unit.protocol.wire.conversations import (
+    HEADERS,
+    MASKS,
+    SITES,
+    check_that_a_lie_crashes_nothing,
+    masked_answers,
+    model_and_sites,
+    rounds,
+)
 from tests.unit.studies.hospitals import study
 from tests.unit.studies.test_same_bits_crossed import CASES, clinics
 
@@ -163,23 +169,11 @@ def test_counts_that_are_none_are_no_total(moments: Any, question: Any) -> None:
 @pytest.mark.parametrize("size", [1e300, -1e300, 5e-324])
 @pytest.mark.parametrize("name", ["REML", "logistic", "gamma, nested, weighted"])
 def test_sums_that_no_rows_have_crash_nothing(name: str, size: float) -> None:
-    """A site that lies can spoil a study; it cannot stop the others' machines."""
-    model, sites = sites_of(name)
+    def lie(found: Any) -> Any:
+        where = {lmm.CrossedMoments: "between", glmm.CrossedMoments: "columns"}.get(type(found), "values")
+        return replace(found, **{where: ExactSum.of(np.full((1, *getattr(found, where).shape), size))})
 
-    class Lying:
-        def answer(self, question: Any) -> Any:
-            found = sites["site-01"].answer(question)
-            if isinstance(found, lmm.CrossedMoments):
-                return replace(found, between=ExactSum.of(np.full((1, *found.between.shape), size)))
-            if isinstance(found, glmm.CrossedMoments):
-                return replace(found, columns=ExactSum.of(np.full((1, *found.columns.shape), size)))
-            return replace(found, values=ExactSum.of(np.full((1, *found.values.shape), size)))
-
-    found, greeting = a_study(model, {**sites, "site-01": Lying()})
-    with np.errstate(all="ignore"):
-        found.tell(greeting)
-    assert found.state.phase in (Phase.FINISHED, Phase.ABORTED)
-    assert {site.phase for site in found.sites.values()} == {found.state.phase}
+    check_that_a_lie_crashes_nothing(*sites_of(name), lie)
 
 
 @pytest.mark.parametrize("name", CASES)

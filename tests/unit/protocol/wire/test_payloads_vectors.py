@@ -14,7 +14,6 @@ import pytest
 from sumwise.errors import ProtocolError, UsageError
 from sumwise.maths.exact import ExactSum
 from sumwise.models.glmm_vectors_messages import VectorMoments, VectorMomentsQuestion, VectorQuestion, VectorSummand
-from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Options, Study, from_toml, to_toml
 from sumwise.protocol.study_words import in_words
 from sumwise.protocol.wire import masked
@@ -22,7 +21,15 @@ from sumwise.protocol.wire.payloads import answers, decode, encode
 from sumwise.studies.plan import plan
 from tests.unit.protocol.studies import STUDY, site_keys
 from tests.unit.protocol.studies import study as a_study
-from tests.unit.protocol.wire.conversations import HEADERS, MASKS, SITES, masked_answers, model_and_sites, rounds
+from tests.unit.protocol.wire.conversations import (
+    HEADERS,
+    MASKS,
+    SITES,
+    check_that_a_lie_crashes_nothing,
+    masked_answers,
+    model_and_sites,
+    rounds,
+)
 from tests.unit.studies.hospitals import study
 from tests.unit.studies.test_same_bits_vectors import CASES, table_of
 
@@ -156,21 +163,11 @@ def test_a_coordinator_takes_no_answer_of_another_shape() -> None:
 @pytest.mark.parametrize("size", [1e300, -1e300, 5e-324])
 @pytest.mark.parametrize("name", ["gamma, weighted", "Laplace", "contraception slope"])
 def test_sums_that_no_rows_have_crash_nothing(name: str, size: float) -> None:
-    """A site that lies can spoil a study; it cannot stop the others' machines."""
-    model, sites = sites_of(name)
+    def lie(found: Any) -> Any:
+        where = "columns" if isinstance(found, VectorMoments) else "values"
+        return replace(found, **{where: ExactSum.of(np.full((1, *getattr(found, where).shape), size))})
 
-    class Lying:
-        def answer(self, question: Any) -> Any:
-            found = sites["site-01"].answer(question)
-            if isinstance(found, VectorMoments):
-                return replace(found, columns=ExactSum.of(np.full((1, *found.columns.shape), size)))
-            return replace(found, values=ExactSum.of(np.full((1, *found.values.shape), size)))
-
-    found, greeting = a_study(model, {**sites, "site-01": Lying()})
-    with np.errstate(all="ignore"):
-        found.tell(greeting)
-    assert found.state.phase in (Phase.FINISHED, Phase.ABORTED)
-    assert {site.phase for site in found.sites.values()} == {found.state.phase}
+    check_that_a_lie_crashes_nothing(*sites_of(name), lie)
 
 
 # -- studies, and words --
