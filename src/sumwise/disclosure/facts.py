@@ -24,7 +24,7 @@ from sumwise.disclosure.figures import (
     orders_of,
     widest,
 )
-from sumwise.disclosure.figures_groups import group_leverage, information, of_groups, share, told_scores
+from sumwise.disclosure.figures_groups import group_gaps, group_leverage, information, of_groups, share, told_scores
 from sumwise.maths.binomial import log_choose
 from sumwise.maths.columns import Column
 from sumwise.maths.elementary import log
@@ -221,6 +221,7 @@ def mixed_question(
     where they are known: sorting is most of the work.
     """
     spread = of_group = 0.0
+    gaps: tuple[float, ...] = ()
     if isinstance(question, MomentsQuestion):
         weights = rows.size
     else:
@@ -230,21 +231,28 @@ def mixed_question(
             small = np.exp(-np.abs(eta))
             weights = rows.size * small / np.square(1 + small)
             score = rows.y - rows.size * np.where(eta < 0, small, 1.0) / (1 + small)
-            of_group = _of_group(rows, question, weights, score)
+            of_group, gaps = _of_group(rows, question, weights, score)
     sorting = orders_of(rows.x) if orders is None else orders
     counts = [effective(x, weights, order) for x, order in zip(rows.x, sorting, strict=True)]
     found = by_name(rows.columns, counts)
-    return QuestionFacts(len(rows.y), effective_count(weights), found, spread, group_leverage=of_group)
+    return QuestionFacts(len(rows.y), effective_count(weights), found, spread, gaps, of_group)
 
 
-def _of_group(rows: glmm_site.Rows, question: Question, weights: Floats, score: Floats) -> float:
-    """The largest share of one group in what a question brings: information about beta, and sums of scores."""
+def _of_group(
+    rows: glmm_site.Rows, question: Question, weights: Floats, score: Floats
+) -> tuple[float, tuple[float, ...]]:
+    """The largest share of one group in what a question brings, information about beta and sums of scores, and by how
+    much smaller what a few groups add to these is than what all others do (`group_gaps`).
+    """
     if not (np.isfinite(weights).all() and np.isfinite(score).all()):
-        return math.nan
+        return math.nan, ()
     groups, ones = len(rows.groups), np.ones(len(rows.y))
     moved = [x - centre for x, centre in zip(rows.x, question.centre, strict=True)]
     parts = information(moved, [question.theta * ones], weights, rows.group, groups)
-    return max(share(parts), told_scores(score, [*moved, ones], rows.group, groups))
+    return (
+        max(share(parts), told_scores(score, [*moved, ones], rows.group, groups)),
+        group_gaps(moved, (weights, np.abs(score)), rows.group, groups),
+    )
 
 
 def _predictor(rows: glmm_site.Rows, question: Question, effect: Floats | None) -> Floats:

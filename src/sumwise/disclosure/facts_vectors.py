@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sumwise.disclosure import facts_glm
 from sumwise.disclosure.facts import DesignFacts, QuestionFacts, rooted
 from sumwise.disclosure.figures import by_name, digit_gaps, effective, effective_count, leverage, told, widest
-from sumwise.disclosure.figures_groups import group_leverage, information, of_groups, share, told_scores, told_share
+from sumwise.disclosure.figures_groups import group_gaps, group_leverage, information, share, told_scores, told_share
 from sumwise.kernels.families import TERMS, terms
 from sumwise.kernels.vectors import WITH_AUX
 from sumwise.maths import covariance
@@ -178,7 +178,7 @@ def _at_point(
             concentration=effective_count(w),
             effective=counts,
             eta_range=_range(rows, family[0], eta[live], around[live]),
-            digit_gaps=_gaps(rows, moved, weighing),
+            digit_gaps=group_gaps(moved, weighing, rows.group, len(rows.groups)),
             group_leverage=max(
                 effects.share(w),
                 told_scores(score, moved, rows.group, len(rows.groups)),
@@ -201,18 +201,3 @@ def _range(rows: Rows, family: str, eta: Floats, around: Floats) -> float:
 def _rests_on(values: Floats) -> float:
     """`effective_count` of numbers that are summed as they are: inf where no row stands out from all others."""
     return effective_count(values) if told_share(np.square(values)) else math.inf
-
-
-# -- groups --
-
-
-def _gaps(rows: Rows, moved: Sequence[Floats], weighing: Sequence[Floats]) -> tuple[float, ...]:
-    """By how many bits what the first groups add is smaller than what all others do.  A group's part of a sum is a
-    rounded number of 53 bits, wherever they come from, so its size says where its last digits lie.
-    """
-    gaps = []
-    for a in weighing:
-        for size in (a, *(a * np.abs(column) for column in moved)):
-            amounts = of_groups(size, rows.group, len(rows.groups))
-            gaps.append(digit_gaps(np.ldexp(0.5, np.frexp(amounts[amounts > 0])[1])))
-    return widest(gaps)

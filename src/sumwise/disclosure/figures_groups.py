@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sumwise.disclosure.figures import BLOCK, told, whitening
+from sumwise.disclosure.figures import BLOCK, digit_gaps, told, whitening, widest
 from sumwise.maths.columns import Column, times
 
 Floats = NDArray[np.float64]
@@ -98,3 +98,16 @@ def told_share(squares: Floats) -> float:
     """The largest share among squares, 0 where the others hide it."""
     total = float(squares.sum())
     return told(float(squares.max(initial=0.0)) / total, len(squares) - 1) if total > 0 else 0.0
+
+
+def group_gaps(columns: Sequence[Floats], weighing: Sequence[Floats], group: Ints, groups: int) -> tuple[float, ...]:
+    """By how many bits what the first groups add is smaller than what all others do, in sums of `weighing` (n,) alone
+    and times each column.  A group's part of a sum is a rounded number of 53 bits, wherever they come from, so its size
+    says where its last digits lie.
+    """
+    gaps = []
+    for a in weighing:
+        for size in (a, *(a * np.abs(column) for column in columns)):
+            amounts = of_groups(size, group, groups)
+            gaps.append(digit_gaps(np.ldexp(0.5, np.frexp(amounts[amounts > 0])[1])))
+    return widest(gaps)

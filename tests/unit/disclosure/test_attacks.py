@@ -266,14 +266,14 @@ def test_a_row_written_into_free_room_is_not_stopped():
 # -- of one answer --
 
 
-def test_chosen_parameters_are_refused_four_times():
-    """Under the policy's figures alone: the effective sample size is 1, and the row is its group's, too."""
+def test_chosen_parameters_are_refused_five_times():
+    """Under the policy's figures alone: the effective sample size is 1, and the row is its group's, with its digits."""
     rows = block(binary=True)
     direction = np.random.default_rng(9).normal(size=5)
     guess = float(sum(d * x[TARGET] for d, x in zip(direction, rows.x[1:], strict=True)))
     facts = mixed_facts(rows, point(1e3 * np.array([-guess, *direction])))
     assert facts.question.concentration < 1.2
-    rules = {"weight-concentration", "weighted-effective-count", "predictor-range", "group-leverage"}
+    rules = {"weight-concentration", "weighted-effective-count", "predictor-range", "digit-gap", "group-leverage"}
     assert refused_by(facts) == rules
 
 

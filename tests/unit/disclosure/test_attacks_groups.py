@@ -16,6 +16,7 @@ from sumwise.disclosure.figures_groups import group_leverage, share
 from sumwise.disclosure.policy import OPEN, Policy, check
 from sumwise.maths.columns import Column
 from sumwise.models import glmm_site
+from sumwise.protocol.wire.sums import integers
 from sumwise.studies.plan import plan
 from tests.unit.disclosure.test_attacks_families import TABLES, asked, attacked
 from tests.unit.disclosure.test_attacks_vectors import GROUPS, LOGIT, ROWS, apart, of_victim, people
@@ -97,6 +98,31 @@ def test_most_trials_in_one_group():
     rows = Block((np.ones(1000),), block(binary=True).y, label=label)
     assert mixed_design(rows).group_leverage == pytest.approx(0.6)
     assert refused_by(mixed_facts(rows, point([0.0], 0.5))) == {"group-leverage"}
+
+
+def test_digits_of_one_group_below_all_others():
+    """A group whose chances are e^-20 adds numbers whose last digits no other group has: a guess of its ages is found
+    right, among forty that are wrong by a year in one row.
+    """
+    rows = people(LOGIT, np.random.default_rng(3).uniform(-1, 1, ROWS))
+    rows = replace(rows, offset=np.where(of_victim(rows), -20.0, 0.0), y=np.where(of_victim(rows), 0.0, rows.y))
+    question = point([0.0, 0.3, 0.0], 1e-3)
+    place = 1 + 4 + 3  # of the second derivatives, intercept and age
+
+    def answer(some: np.ndarray, ages: np.ndarray) -> int:
+        x, label = (rows.x[0][some], rows.x[1][some], ages), np.zeros(int(some.sum()), dtype=int)
+        part = Block(x, rows.y[some], offset=rows.offset[some], label=label)
+        return integers(glmm_site.Site(part).answer(question).values)[place]
+
+    total = integers(glmm_site.Site(rows).answer(question).values)[place]
+    every = [answer(rows.group == g, rows.x[2][rows.group == g]) for g in range(GROUPS)]
+    victim = int(rows.group[of_victim(rows)][0])
+    below = min(abs(a) & -abs(a) for g, a in enumerate(every) if g != victim)  # lowest digit of the others
+    own = rows.x[2][of_victim(rows)]
+    guesses = [own + (np.arange(len(own)) == k) for k in range(40)]
+    right = [k for k, ages in enumerate([own, *guesses]) if (total - answer(of_victim(rows), ages)) % below == 0]
+    assert right == [0]
+    assert refused_by(mixed_facts(rows, question)) == {"digit-gap"}
 
 
 # -- columns of linear mixed models --
