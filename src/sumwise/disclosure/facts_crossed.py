@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from scipy.sparse.linalg import lsmr, splu
 
 from sumwise.disclosure import facts_lmm
 from sumwise.disclosure.facts import DesignFacts, linear_design, spanned
-from sumwise.disclosure.facts_lmm import NOISE, NOTHING, asked, share_of_residuals
+from sumwise.disclosure.facts_lmm import NOISE, asked, share_of_residuals
 from sumwise.disclosure.facts_vectors import Effects, vector_design
 from sumwise.disclosure.figures import by_name, digit_gaps, effective, leverage, told, widest
 from sumwise.disclosure.figures_groups import group_leverage, of_groups, share, told_share
@@ -41,6 +42,15 @@ LARGEST = 300
 
 LARGEST_INFORMATION = 2000
 """The same for its part in the information about beta."""
+
+PASSES = 2
+"""Of least squares: what one leaves the next one projects again, so that what is left is right to its last digits."""
+
+ROUNDING = 1e-14
+"""Share of a column below which what is left of it, or what levels have of it, is rounding."""
+
+SOME = 4
+"""Every fourth of the functions of A is looked at times all columns of X."""
 
 
 class Rows(facts_lmm.Rows, Protocol):
@@ -104,7 +114,7 @@ def crossed_lmm_design(rows: Rows, effects: Sequence[str], parameters: int) -> D
         effective=base.effective | by_name(names, [effective(z, w) for z in rows.z]),
         leverage=max(base.leverage, *judged),
         digit_gaps=widest([base.digit_gaps, *(digit_gaps(z) for z in rows.z)]),
-        group_leverage=1.0 if groups == 1 else _apart(by, within, w, groups - 1),
+        group_leverage=1.0 if groups < 2 else _apart(by, within, w, groups - 1),
     )
 
 
@@ -162,12 +172,17 @@ def _parts(by: ByComponent, Z: csr_array) -> Iterator[tuple[Ints, csr_array, Int
 
 def _within(columns: Sequence[Floats], rows: Rows, w: Floats) -> list[Floats]:
     """(n,) what the effects of all levels leave of the columns; zero where that is rounding."""
-    Z, root, found = _columns_of_levels(rows), np.sqrt(w), []
-    rooted = Z.multiply(root[:, None]).tocsr()
+    root = np.sqrt(w)
+    Z = _columns_of_levels(rows).multiply(root[:, None]).tocsr()
+    size = np.sqrt(np.asarray(Z.multiply(Z).sum(axis=0)).ravel())
+    Z = Z.multiply(1 / np.where(size > 0, size, 1.0)).tocsr()
+    found = []
     for column in columns:
-        C = lsmr(rooted, root * column, atol=1e-13, btol=1e-13, conlim=0, maxiter=10_000)[0]
-        rest: Floats = np.where(w > 0, column - Z @ C, 0.0)
-        rest[np.abs(rest) <= NOTHING * np.abs(column).max(initial=0.0)] = 0.0
+        rest = root * column
+        for _ in range(PASSES):
+            rest = rest - Z @ lsmr(Z, rest, atol=1e-13, btol=1e-13, conlim=0, maxiter=10_000)[0]
+        rest = np.divide(rest, root, out=np.zeros(len(w)), where=w > 0)
+        rest[np.abs(rest) <= ROUNDING * np.abs(column).max(initial=0.0)] = 0.0
         found.append(rest)
     return found
 
@@ -178,7 +193,7 @@ def _apart(by: ByComponent, within: Sequence[Floats], w: Floats, others: int) ->
     """
     columns, weights, count = spanned(by.rows), by.rows.weights, len(by.groups)
     return max(
-        _between(by, w),
+        _between(by, w, others),
         group_leverage(columns[:-1], weights, by.group, count),
         told(group_leverage(columns, weights, by.group, count), others),
         told(share_of_residuals([r * np.sqrt(w) for r in within], by.group), others),
@@ -197,37 +212,80 @@ def _of_levels(rows: Rows, w: Floats) -> Iterator[Floats]:
             yield weight[used] ** 2
 
 
-def _between(by: ByComponent, w: Floats) -> float:
-    """The largest share of one component in a combination of the functions of A that weigh B B', as in facts_lmm.py."""
-    Z = _columns_of_levels(by.rows)
-    term = np.repeat(np.arange(len(by.rows.random)), [len(t.z) for t in by.rows.random])
-    levels = [len(t.groups) for t in by.rows.random for _ in t.z]
-    kind = np.repeat(np.arange(len(levels)), levels)  # which effect a column of Z is
-    level = np.concatenate([np.arange(n) for n in levels])
-    mean = np.array([float(np.sum(w * z * z)) / n for z, n in zip(by.rows.z, levels, strict=True)])
-    allowed = term[:, None] == term  # effects of one term may vary together
-    asked_about = [S * allowed for S in asked(mean)]
-    blocks = []
+def _between(by: ByComponent, w: Floats, others: int) -> float:
+    """The largest share of one component in a combination of the functions of A that weigh B B', as in facts_lmm.py.
+
+    Whoever knows columns of X, as everybody knows the intercept, knows their part of B, and has equations for that of
+    the response alone: those of the intercept count as they are, and those of all columns where others do not hide one.
+    """
+    Z, kind = _columns_of_levels(by.rows), _kinds(by.rows)
+    level = np.concatenate([np.arange(len(t.groups)) for t in by.rows.random for _ in t.z])
+    mean = np.asarray(Z.multiply(Z).T @ w).ravel()
+    mean = np.array([values.mean() if values.any() else 1.0 for values in np.split(mean, _ends(kind))])
+    Z = Z.multiply(1 / np.sqrt(mean[kind])).tocsr()
+    X = np.stack([np.ones(len(w)), *(x / max(float(np.abs(x).max(initial=0.0)), 1e-300) for x in by.rows.x)], axis=1)
+    squares, lines, known = [], [], []
     for rows, part, used in _parts(by, Z):
         if not np.any(w[rows] > 0):
             continue
         if part.shape[1] > LARGEST:
             return 1.0
-        A = (part.T @ part.multiply(w[rows, None])).toarray()
-        values, vectors = np.linalg.eigh((A + A.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
-        same = level[used][:, None] == level[used]
+        weighed = part.multiply(w[rows, None])
+        values, vectors = np.linalg.eigh((part.T @ weighed).toarray())
+        alive = values > 1e-12 * max(float(values.max()), 0.0)
+        root, back = (
+            vectors[:, alive] * d @ vectors[:, alive].T for d in (values[alive] ** 0.5, values[alive] ** -0.5)
+        )
+        F = np.array(_functions(by.rows, root, kind[used], level[used]))
         upper = np.triu_indices(len(used))
-        twice = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
-        alive = vectors[:, values > 1e-9 * max(float(values.max()), 0.0)]
-        F = [alive @ alive.T]
-        for S in asked_about:
-            inside = root @ (S[kind[used]][:, kind[used]] * same) @ root
-            K = inside @ np.linalg.inv(np.eye(len(used)) + inside)
-            F.append((K + K.T) / 2)
-        blocks.append(np.stack([K[upper] * twice for K in F]))
+        squares.append(F[:, *upper] * np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0)))
+        known.append(back @ (weighed.T @ X[rows]))
+        lines.append(F[::SOME] @ known[-1])
+    size = np.sqrt(np.sum([np.square(one).sum(axis=0) for one in known], axis=0))
+    there = size > ROUNDING * np.sqrt(np.sum(w[:, None] * np.square(X), axis=0))
+    of_columns = [(one / np.where(there, size, np.inf)).transpose(0, 2, 1).reshape(-1, one.shape[1]) for one in lines]
+    of_intercept = [one[:, :, 0] for one in lines]
+    return max(_largest(squares), _largest(of_intercept), told(_largest(of_columns), others))
+
+
+def _kinds(rows: Rows) -> Ints:
+    """Which effect, of all terms, each column of Z is."""
+    return np.repeat(np.arange(len(rows.z)), [len(term.groups) for term in rows.random for _ in term.z])
+
+
+def _ends(kind: Ints) -> Ints:
+    return np.flatnonzero(np.diff(kind)) + 1
+
+
+def _functions(rows: Rows, root: Floats, kind: Ints, level: Ints) -> list[Floats]:
+    """(k, k) each, what weighs B B' of a component in units of A.  root: of A; kind, level (k,): of its effects, whose
+    mean diagonal of A is 1.
+    """
+    term = np.repeat(np.arange(len(rows.random)), [len(t.z) for t in rows.random])
+    names = [name for t in rows.random for name in t.columns]
+    same, one = level[:, None] == level, np.eye(len(kind))
+    found = [root @ np.linalg.pinv(root, rcond=1e-9, hermitian=True)]
+    for S in _asked(len(names)):
+        inside = root @ ((S * (term[:, None] == term))[kind][:, kind] * same) @ root  # terms do not vary together
+        K = inside @ np.linalg.inv(one + inside)
+        found.append((K + K.T) / 2)
+    diagonal = np.maximum(np.square(root).sum(axis=0), 1e-300)
+    intercepts = [kind == k for k, name in enumerate(names) if name == "(Intercept)"]
+    return [*found, *(root * np.where(own, 1 / diagonal, 0.0) @ root for own in intercepts)]  # the moments' `between`
+
+
+def _asked(effects: int) -> list[Floats]:
+    """Covariances such as a fit asks about, in units of 1 / mean of the diagonal of A."""
+    more = product((0.1, 0.3, 1.0, 2.0, 4.0, 10.0), repeat=2) if effects == 2 else ()
+    return [*asked(np.ones(effects)), *(np.diag(sizes) for sizes in more)]
+
+
+def _largest(blocks: Sequence[Floats]) -> float:
+    """The largest share of one component in a combination of rows.  blocks: its part of each row, (rows, k)."""
     _, values, V = np.linalg.svd(np.concatenate(blocks, axis=1), full_matrices=False)
     V = V[values > NOISE * values[0]]
+    if not len(V):
+        return 0.0
     ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
     return float(max(np.linalg.eigvalsh(part @ part.T)[-1] for part in np.split(V, ends, axis=1)))
 
@@ -239,7 +297,8 @@ def _information(by: ByComponent, x: Sequence[Floats], turned: csr_array, w: Flo
     X = [column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in x]
     count, Z = len(by.groups), turned.tocsr()
     label = np.zeros(Z.shape[1], dtype=np.int64)  # the component of each effect
-    label[Z.indices] = np.repeat(by.group, np.diff(Z.indptr))
+    live = Z[w > 0]  # other rows may have a level of this component and one of that
+    label[live.indices] = np.repeat(by.group[w > 0], np.diff(live.indptr))
     largest = int(np.argmax(sizes := np.bincount(label, minlength=count)))
     parts = np.zeros((count, len(X), len(X)))
     if count == 1 or sizes[largest] > LARGEST_INFORMATION:
