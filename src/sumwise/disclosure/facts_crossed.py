@@ -139,7 +139,12 @@ def effects_of_components(by: ByComponent, question: VectorQuestion, site: Any) 
         eta = eta + sum(z * effect[f][code, k] for k, z in enumerate(columns))
         own = [sum(z * Lambda[f][i, k] for i, z in enumerate(columns)) for k in range(len(columns))]
         turned += [_sparse(a, code, len(by.rows.random[of_factor[0]].groups)) for a in own]
-    return Effects(eta, np.zeros(len(eta)), lambda w: share(_information(by, moved[:p], hstack(turned), w)))
+    Z = hstack(turned).tocsr()
+
+    def largest(w: Floats) -> float:
+        return max(share(_information(by, moved[:p], Z, w)), _moved(by, moved[:p], Z, w))
+
+    return Effects(eta, np.zeros(len(eta)), largest)
 
 
 # -- components --
@@ -290,15 +295,31 @@ def _largest(blocks: Sequence[Floats]) -> float:
     return float(max(np.linalg.eigvalsh(part @ part.T)[-1] for part in np.split(V, ends, axis=1)))
 
 
-def _information(by: ByComponent, x: Sequence[Floats], turned: csr_array, w: Floats) -> Floats:
+def _labels(by: ByComponent, Z: csr_array, w: Floats) -> Ints:
+    """The component of each effect."""
+    label, live = np.zeros(Z.shape[1], dtype=np.int64), Z[w > 0]
+    label[live.indices] = np.repeat(by.group[w > 0], np.diff(live.indptr))  # others may lie between two components
+    return label
+
+
+def _moved(by: ByComponent, x: Sequence[Floats], Z: csr_array, w: Floats) -> float:
+    """The largest share of one component in how sums of scores times a column change with the effects, where others do
+    not hide it: effects move the scores of a level together, and so do points that differ in theta alone.
+    """
+    found = []
+    for column in x:
+        moved = Z.T @ (w * column)
+        if np.abs(moved).max(initial=0.0) > ROUNDING * (abs(Z).T @ (w * np.abs(column))).max(initial=0.0):
+            found.append(moved)
+    return told(share_of_residuals(found, _labels(by, Z, w)), _live(by, w) - 1)
+
+
+def _information(by: ByComponent, x: Sequence[Floats], Z: csr_array, w: Floats) -> Floats:
     """(components, p, p) each one's part of the information about beta.  x: columns of X (n,), which are scaled to at
-    most 1; turned: Z Lambda (n, effects); w (n,).   Where one is too large, it alone is said to have all.
+    most 1; Z: Z Lambda (n, effects); w (n,).   Where one is too large, it alone is said to have all.
     """
     X = [column / max(float(np.abs(column).max(initial=0.0)), 1e-300) for column in x]
-    count, Z = len(by.groups), turned.tocsr()
-    label = np.zeros(Z.shape[1], dtype=np.int64)  # the component of each effect
-    live = Z[w > 0]  # other rows may have a level of this component and one of that
-    label[live.indices] = np.repeat(by.group[w > 0], np.diff(live.indptr))
+    count, label = len(by.groups), _labels(by, Z, w)
     largest = int(np.argmax(sizes := np.bincount(label, minlength=count)))
     parts = np.zeros((count, len(X), len(X)))
     if count == 1 or sizes[largest] > LARGEST_INFORMATION:

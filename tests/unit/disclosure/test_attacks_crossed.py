@@ -267,3 +267,22 @@ def test_rows_of_no_weight_take_nothing_from_a_component() -> None:
         effects = effects_of_components(by, question, plan(of).method.site(plan(of).options, block))
         shares.append(effects.share(block.weights * np.exp(effects.eta)))
     assert shares[1] == pytest.approx(shares[0], rel=1e-6)
+
+
+def test_what_effects_move_in_one_ward_alone() -> None:
+    """The first questions of a generalized model are about points that differ in theta alone.  Scores of a level move
+    together, so their sums with a column that cancels in all levels but a ward's are that ward's as they move.
+    """
+    frames, formula = balanced(), "count ~ I(time + 0.4 * (ward == 11)) + (1 | patient) + (1 | rater)"
+    for name, frame in frames.items():
+        frames[name] = frame.assign(count=np.rint(np.exp(0.5 + 0.4 * frame.y)))
+    of = study(formula, list(frames.values()), NAMES, family="poisson")
+    ready, found = plan(of), run(of, {name: Hospital(name, frame, OPEN) for name, frame in frames.items()})
+    question = ready.model.ask(ready.model.step(ready.model.start(), found.total))
+    values = found.summands["A"][1].values.round()
+    line = values[:, 2] + question.centre[1] * values[:, 1]
+    ward = frames["A"][frames["A"].ward == 11]
+    alone = ready.method.site(ready.options, ready.block(open_sites({"A": ward})["A"])).answer(question).values.round()
+    assert line[1:] - line[0] == pytest.approx(0.4 * (alone[1:, 1] - alone[0, 1]), rel=1e-4)
+    refused = run(of, {name: Hospital(name, frame, Policy()) for name, frame in frames.items()}).refused
+    assert refused == {"A": "group-leverage"}
