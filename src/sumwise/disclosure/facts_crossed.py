@@ -25,7 +25,7 @@ from scipy.sparse.linalg import lsmr, splu
 
 from sumwise.disclosure import facts_lmm
 from sumwise.disclosure.facts import DesignFacts, linear_design, spanned
-from sumwise.disclosure.facts_lmm import NOISE, asked, share_of_residuals
+from sumwise.disclosure.facts_lmm import NOISE, PASSES, ROUNDING, SOME, asked, share_of_residuals
 from sumwise.disclosure.facts_vectors import Effects, vector_design
 from sumwise.disclosure.figures import by_name, digit_gaps, effective, leverage, told, widest
 from sumwise.disclosure.figures_groups import group_leverage, of_groups, share, told_share
@@ -42,15 +42,6 @@ LARGEST = 300
 
 LARGEST_INFORMATION = 2000
 """The same for its part in the information about beta."""
-
-PASSES = 2
-"""Of least squares: what one leaves the next one projects again, so that what is left is right to its last digits."""
-
-ROUNDING = 1e-14
-"""Share of a column below which what is left of it, or what levels have of it, is rounding."""
-
-SOME = 4
-"""Every fourth of the functions of A is looked at times all columns of X."""
 
 
 class Rows(facts_lmm.Rows, Protocol):

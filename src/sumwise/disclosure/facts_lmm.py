@@ -33,8 +33,14 @@ Ints = NDArray[np.int64]
 NOISE = 1e-12
 """Share of the largest singular value below which a combination drowns in the rounding of the groups' numbers."""
 
-NOTHING = 1e-8
-"""Share of a column's largest number below which what a group's effects leave of it is rounding."""
+ROUNDING = 1e-14
+"""Share of a column below which what is left of it, or what groups have of it, is rounding."""
+
+PASSES = 2
+"""Of least squares: what one leaves the next one projects again, so that what is left is right to its last digits."""
+
+SOME = 4
+"""Every fourth of the covariances that are asked about is looked at times all columns of X."""
 
 
 class Rows(linear.Rows, lmm_site.Rows, Protocol):
@@ -69,6 +75,7 @@ def lmm_design(rows: Rows, effects: Sequence[str], parameters: int) -> DesignFac
         digit_gaps=widest([base.digit_gaps, *(digit_gaps(z) for z in rows.z)]),
         group_leverage=max(
             _between(rows, w),
+            told(_between_columns(rows, w), len(per_group) - 1),
             group_leverage(columns, rows.weights, rows.group, len(rows.groups)),
             told(group_leverage(spanned(rows), rows.weights, rows.group, len(rows.groups)), len(per_group) - 1),
             told(share_of_residuals([r * np.sqrt(w) for r in within if r.any()], rows.group), len(per_group) - 1),
@@ -92,13 +99,17 @@ def _products(rows: Rows, w: Floats, columns: Sequence[Floats]) -> Floats:
 
 def _within(columns: Sequence[Floats], rows: Rows, w: Floats) -> list[Floats]:
     """(n,) what each group's own effects leave of the columns; zero where that is rounding."""
-    A, B = _products(rows, w, rows.z), _products(rows, w, columns)
-    C = np.linalg.pinv(A, rcond=1e-12, hermitian=True) @ B
-    found = []
-    for j, column in enumerate(columns):
-        rest = column - sum(z * C[rows.group, k, j] for k, z in enumerate(rows.z))
-        rest[np.abs(rest) <= NOTHING * np.abs(column).max(initial=0.0)] = 0.0
-        found.append(rest)
+    A = _products(rows, w, rows.z)
+    size = np.sqrt(A[:, range(A.shape[1]), range(A.shape[1])])
+    scale = 1 / np.where(size > 0, size, 1.0)
+    inverse = np.linalg.pinv(A * scale[:, :, None] * scale[:, None, :], rcond=1e-12, hermitian=True)
+    inverse *= scale[:, :, None] * scale[:, None, :]
+    found = [column.astype(np.float64) for column in columns]
+    for _ in range(PASSES):
+        C = inverse @ _products(rows, w, found)
+        found = [rest - sum(z * C[rows.group, k, j] for k, z in enumerate(rows.z)) for j, rest in enumerate(found)]
+    for rest, column in zip(found, columns, strict=True):
+        rest[np.abs(rest) <= ROUNDING * np.abs(column).max(initial=0.0)] = 0.0
     return found
 
 
@@ -139,6 +150,32 @@ def _between(rows: Rows, w: Floats) -> float:
     V = V[values > NOISE * values[0]].reshape(-1, len(A), len(upper[0]))
     blocks = np.einsum("rgi,rgj->gij", V, V)
     return float((np.linalg.eigvalsh(blocks)[:, -1] / many).max())
+
+
+def _between_columns(rows: Rows, w: Floats) -> float:
+    """The largest share of one group in a combination of the functions of A that weigh B, times columns of X: whoever
+    knows those has equations for the response's part of B.
+    """
+    X = [x / max(float(np.abs(x).max(initial=0.0)), 1e-300) for x in rows.x]
+    A, B, q = _products(rows, w, rows.z), _products(rows, w, X), len(rows.z)
+    mean = A[:, range(q), range(q)].mean(axis=0)
+    scale = 1 / np.sqrt(np.where(mean > 0, mean, 1.0))
+    values, vectors = np.linalg.eigh(A * scale[:, None] * scale)
+    alive = values > 1e-12 * np.maximum(values.max(axis=1, keepdims=True), 0.0)
+    root = (vectors * np.sqrt(np.where(alive, values, 0.0))[:, None, :]) @ vectors.transpose(0, 2, 1)
+    back = np.divide(1.0, np.sqrt(np.where(alive, values, 1.0)), out=np.zeros_like(values), where=alive)
+    known = (vectors * back[:, None, :]) @ vectors.transpose(0, 2, 1) @ (scale[:, None] * B)
+    size = np.sqrt(np.square(known).sum(axis=(0, 1)))
+    there = size > ROUNDING * np.sqrt([np.sum(w * np.square(x)) for x in X])
+    known = known[:, :, there] / size[there]
+    lines = [known]
+    for S in asked(np.ones(q))[::SOME]:
+        inside = root @ S @ root
+        lines.append(inside @ np.linalg.solve(np.eye(q) + inside, known))
+    matrix = np.concatenate(lines, axis=2).transpose(2, 0, 1)
+    _, values, V = np.linalg.svd(matrix.reshape(len(matrix), -1), full_matrices=False)
+    V = V[values > NOISE * values.max(initial=0.0)].reshape(-1, len(A), q)
+    return float(np.linalg.eigvalsh(np.einsum("rgi,rgj->gij", V, V))[:, -1].max(initial=0.0))
 
 
 def _explained(root: Floats) -> Floats:

@@ -248,6 +248,22 @@ def test_the_row_in_which_a_column_is_no_sum_of_its_levels(size: float) -> None:
     assert attacked(frames, Policy(), formula).refused == {"A": "leverage"}
 
 
+@pytest.mark.parametrize("size", [0.4, 2.0**-20])
+def test_the_same_of_one_grouping_factor(size: float) -> None:
+    """`explained` holds B'A^-1 B itself: of x and y one ward's, and what is left of x'y one row's."""
+    frames = balanced()
+    formula = f"y ~ I(time + {size} * (ward == 11)) + (1 | ward)"
+    found = attacked(frames, OPEN, formula)
+    centre, explained = questions(found, frames, formula)[1].centre, found.summands["A"][1].explained.round()
+    ward = frames["A"][frames["A"].ward == 11]
+    told = (explained[4] + centre[1] * explained[3]) / size
+    assert told == pytest.approx((ward.y - centre[2]).sum(), rel=1e-6)
+    assert attacked(frames, Policy(), formula).refused == {"A": "group-leverage"}
+    row = f"y ~ I(of_patient + {size / 2**20} * (row == 77)) + (1 | patient)"
+    assert attacked(frames, Policy(), row).refused == {"A": "leverage"}
+    assert attacked(frames, Policy(), "y ~ of_patient + time + (1 | patient)").refused == {}
+
+
 def test_rows_of_no_weight_take_nothing_from_a_component() -> None:
     """Weights are part of a study.  Rows of weight zero that have a patient of one ward and raters of all others join
     nothing, and leave the wards their shares in the information.
