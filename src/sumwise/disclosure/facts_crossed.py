@@ -55,7 +55,8 @@ class Rows(facts_lmm.Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ByComponent:
-    """The rows, with their components in the place of groups.   fewest: rows of the level that has the fewest."""
+    """The rows, with their components in the place of groups.   fewest: rows of the level that has the fewest, of
+    those in which an effect is not zero."""
 
     rows: Rows
     group: Ints
@@ -74,7 +75,7 @@ class ByComponent:
         links = coo_array((np.ones(len(ends[0]), dtype=np.int8), (ends[0], ends[1])), shape=(at, at))
         label = np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
         used, group = np.unique(label[first], return_inverse=True)
-        counts = [np.bincount(term.group[live], minlength=len(term.groups)) for term in rows.random]
+        counts = [np.bincount(term.group[live & (z != 0)]) for term in rows.random for z in term.z]
         fewest = min((int(count[count > 0].min(initial=len(rows.y))) for count in counts), default=0)
         return ByComponent(rows, np.asarray(group, dtype=np.int64), range(len(used)), fewest)
 
@@ -221,18 +222,22 @@ def _between(by: ByComponent, w: Floats, others: int) -> float:
     Z = Z.multiply(1 / np.sqrt(mean[kind])).tocsr()
     X = np.stack([np.ones(len(w)), *(x / max(float(np.abs(x).max(initial=0.0)), 1e-300) for x in by.rows.x)], axis=1)
     squares, lines, known = [], [], []
+    alike: dict[tuple[bytes, ...], tuple[Floats, Floats]] = {}
     for rows, part, used in _parts(by, Z):
         if not np.any(w[rows] > 0):
             continue
         if part.shape[1] > LARGEST:
             return 1.0
         weighed = part.multiply(w[rows, None])
-        values, vectors = np.linalg.eigh((part.T @ weighed).toarray())
-        alive = values > 1e-12 * max(float(values.max()), 0.0)
-        root, back = (
-            vectors[:, alive] * d @ vectors[:, alive].T for d in (values[alive] ** 0.5, values[alive] ** -0.5)
-        )
-        F = np.array(_functions(by.rows, root, kind[used], level[used]))
+        A, of = (part.T @ weighed).toarray(), np.unique(level[used], return_inverse=True)[1]
+        key = (A.tobytes(), kind[used].tobytes(), of.tobytes())
+        if key not in alike:
+            values, vectors = np.linalg.eigh(A)
+            alive = values > 1e-12 * max(float(values.max()), 0.0)
+            of_values = (values[alive] ** 0.5, values[alive] ** -0.5)
+            root, back = (vectors[:, alive] * d @ vectors[:, alive].T for d in of_values)
+            alike[key] = (np.array(_functions(by.rows, root, kind[used], of)), back)
+        F, back = alike[key]
         upper = np.triu_indices(len(used))
         squares.append(F[:, *upper] * np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0)))
         known.append(back @ (weighed.T @ X[rows]))

@@ -132,6 +132,13 @@ def test_where_groups_may_be_told_it_passes_and_small_levels_do_not() -> None:
     assert attacked(wards(), replace(told, min_group_rows=4)).refused == {"A": "minimum-group-size"}
 
 
+def test_an_effect_of_one_row_of_each_level_counts_that_row() -> None:
+    """Where levels may be told, so are the sums of y times their effects."""
+    told, formula = replace(Policy(), min_groups=1, min_group_rows=4), "y ~ x + (0 + first | patient) + (1 | rater)"
+    frames = {name: frame.assign(first=1.0 - frame.duplicated("patient")) for name, frame in wards(odd=False).items()}
+    assert set(attacked(frames, told, formula).refused.values()) == {"minimum-group-size"}
+
+
 def test_the_level_that_outweighs_all_others() -> None:
     """The moments' sums over levels, of (sum y)^2 / rows, are nearly its own: its mean, but for the sign."""
     frames = wards(odd=False, often=25, spread=0.0)
