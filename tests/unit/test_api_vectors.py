@@ -107,6 +107,18 @@ def test_families_with_a_scale_estimate_it(family: str, scale: float) -> None:
     assert abs(residual.std() - 1) < 0.15
 
 
+@pytest.mark.parametrize("family", ["poisson", "gamma", "negbinomial"])
+def test_rows_of_no_weight_change_nothing(family: str) -> None:
+    table = simulated("gamma" if family == "gamma" else "negbinomial").assign(w=1.0)
+    nothing = table.iloc[::7].assign(y=3 * table["y"] + 1, w=0.0)
+    options: dict[str, Any] = {"family": family, "link": "log", "weights": "w"}
+    without = sw.fit("y ~ x + (1 | g)", table, **options)
+    fit = sw.fit("y ~ x + (1 | g)", pd.concat([table, nothing]), **options)
+    assert fit.loglik == pytest.approx(without.loglik, rel=1e-12)
+    np.testing.assert_allclose(fit.coef, without.coef, rtol=1e-9)
+    np.testing.assert_allclose(fit.se, without.se, rtol=1e-8)
+
+
 @pytest.mark.parametrize("link", ["probit", "cloglog"])
 def test_other_links_of_the_binomial_family(link: str) -> None:
     data = load("contraception")

@@ -197,7 +197,7 @@ class Site:
         if self.family[0] == "binomial":
             return log_choose(rows.size, rows.y)
         if self.family[0] == "gamma":
-            return -log(rows.y)
+            return np.where(rows.size > 0, -log(rows.y), 0.0)
         return -rows.size * log_gamma(rows.y + 1)
 
     def constants(self, sizes: Sequence[float]) -> ExactSum:
@@ -219,10 +219,15 @@ class Site:
 
 
 def _gamma_part(y: Floats, shape: Floats) -> Floats:
-    """(3, rows): s log(s y) - log Gamma(s) for the shape s of each row, and its derivatives in log s."""
+    """(3, rows): s log(s y) - log Gamma(s) for the shape s of each row, and its derivatives in log s; zeros for a row
+    of no weight, whose shape is zero.
+    """
+    some = shape > 0
+    shape = np.where(some, shape, 1.0)
     near = log(shape) + log(y)
     first = shape * (near + 1 - digamma(shape))
-    return np.stack([shape * near - log_gamma(shape), first, first + shape * (1 - shape * trigamma(shape))])
+    parts = np.stack([shape * near - log_gamma(shape), first, first + shape * (1 - shape * trigamma(shape))])
+    return np.where(some, parts, 0.0)
 
 
 def _edges(data: aghq.Packed, pieces: int) -> list[int]:
