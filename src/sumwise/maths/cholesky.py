@@ -32,8 +32,12 @@ class Factor:
 
     def inverse(self) -> Floats:
         """The inverse of A (n, n), symmetric to the last bit."""
-        half = self._forward(np.diag(self.scale))  # L^-1 S, so that A^-1 = half' half
+        half = self.whitening()
         return times(half.T, half)
+
+    def whitening(self) -> Floats:
+        """W (n, n) lower triangular with W A W' = I, and so W'W the inverse of A."""
+        return self._forward(np.diag(self.scale))
 
     def _forward(self, b: Floats) -> Floats:
         return _solved(self.L, b, back=False)

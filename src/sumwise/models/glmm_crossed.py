@@ -79,7 +79,8 @@ class CrossedState(VectorState):
     units (P,): sizes of the parameters beyond beta, inner order; steps (P,): how far the open question's points lie
     from its first one, zero where there is none; beyond (P, P): what the second derivative is beyond the metric of
     beta, with the sign of an information; way (c, P): points that were accepted, as questions have them; turns: how
-    often the second derivative has sent the ascent on.
+    often the second derivative has sent the ascent on; around: where the points lie that the second derivative comes
+    from.
     """
 
     units: Floats
@@ -87,6 +88,7 @@ class CrossedState(VectorState):
     beyond: Floats
     way: Floats
     turns: int = 0
+    around: gradient_differences.Directions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,24 +272,26 @@ class CrossedModel(VectorModel):
         assert state.ascent is not None
         best = state.ascent.best
         assert best is not None
-        errors = gradient_differences.standard_errors(best, ascent.free_parameters(best.phi, self.blocks))
-        if errors is None:  # there is no maximum, and nothing to differentiate
+        free = ascent.free_parameters(best.phi, self.blocks)
+        around = gradient_differences.directions(best, free, HALF_WIDTH)
+        if around is None:  # there is no maximum, and nothing to differentiate
             return replace(state, question=None)
-        steps = HALF_WIDTH * errors
         for column in columns_of(best.phi, self.blocks):
-            largest = float(np.max(np.abs(best.phi[column])))
-            steps[column] = np.minimum(steps[column], THETA_WIDTH * largest) if largest > 0 else steps[column]
-        both = gradient_differences.places(best.phi, steps)
+            largest, reach = float(np.max(np.abs(best.phi[column]))), np.max(np.abs(around.rows[:, column]), axis=1)
+            if largest > 0:
+                around = around.scaled(np.minimum(1.0, THETA_WIDTH * largest / np.where(reach > 0, reach, 1e-300)))
+        both = gradient_differences.places(best.phi, around)
         question = replace(self.question_at(state, best.phi, both), rough=False)
-        return replace(state, question=question, steps=steps, at_maximum=True)
+        return replace(state, question=question, around=around, at_maximum=True)
 
     def _curved(self, state: CrossedState, total: CrossedSummand) -> CrossedState:
         at = state.ascent
         assert at is not None
         assert at.best is not None
+        assert state.around is not None
         if any(total.failed):
             return replace(state, question=None)
-        H = gradient_differences.information(self._read(total)[1][1:], state.steps)
+        H = gradient_differences.information(self._read(total)[1][1:], state.around)
         state = replace(state, curvature=H, beyond=H - self._metric(total), at_maximum=False)
         move = ascent.move_in_standard_errors(replace(at.best, information=H), self.blocks)
         if move <= FAR * MOVE_TOLERANCE or at.outcome is not Outcome.CONVERGED or state.turns == MOST_TURNS:

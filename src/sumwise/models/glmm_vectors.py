@@ -285,18 +285,18 @@ class VectorModel:
         places = (phi[None] if points is None else points)[:, self._order()]
         return VectorQuestion(self._units(moments).centre, places, orders, tolerance, information, bool(self._aux))
 
-    def _widths(self, at: ascent.State) -> Floats | None:
-        """How far apart points lie for differences at the best point; None where it is no maximum."""
+    def _directions(self, at: ascent.State) -> gradient_differences.Directions | None:
+        """Where points lie for differences about the best point; None where it is no maximum."""
         assert at.best is not None
-        return gradient_differences.widths(at.best, ascent.free_parameters(at.best.phi, self.blocks))
+        return gradient_differences.directions(at.best, ascent.free_parameters(at.best.phi, self.blocks))
 
     def _differences(self, state: VectorState, total: VectorSummand) -> Floats:
         """Minus the second derivative (P, P), inner order."""
         at = _known(state)[1]
-        widths = self._widths(at)
-        assert widths is not None
+        around = self._directions(at)
+        assert around is not None
         gradients = np.array([self.point_of(at.trial, total, k).gradient for k in range(len(total.failed))])
-        return gradient_differences.information(gradients, widths)
+        return gradient_differences.information(gradients, around)
 
     # -- the ascent --
 
@@ -360,9 +360,9 @@ class VectorModel:
     def _ask_differences(self, state: VectorState, *, at_maximum: bool = False) -> VectorState:
         _, at = _known(state)
         assert at.best is not None
-        widths, question = self._widths(at), None
-        if widths is not None:  # else there is nothing to differentiate
-            question = self.question_at(state, at.best.phi, gradient_differences.places(at.best.phi, widths))
+        around, question = self._directions(at), None
+        if around is not None:  # else there is nothing to differentiate
+            question = self.question_at(state, at.best.phi, gradient_differences.places(at.best.phi, around))
         return replace(state, question=question, at_maximum=at_maximum)
 
     def _differenced(self, state: VectorState, total: VectorSummand) -> VectorState:

@@ -172,26 +172,26 @@ def _vectors(model: VectorModel, state: VectorState, inner: bool) -> Surface:
     estimate, best = model.finish(state), state.ascent.best
     p = len(model.columns)
     fine = replace(state, bound=QUADRATURE_BOUND, curvature=None, reach=ALL_RULES)
-    widths = None
+    around = None
     if model.nodes != "auto" and not state.error <= ROUGH:
         known = best if state.curvature is None else replace(best, information=state.curvature)
-        widths = gradient_differences.widths(known, free_parameters(best.phi, model.blocks))
+        around = gradient_differences.directions(known, free_parameters(best.phi, model.blocks))
 
     def ask(phi: Floats) -> Any:
         points = None
-        if widths is not None:
-            points = np.concatenate([phi[None], gradient_differences.places(phi, widths)])
+        if around is not None:
+            points = np.concatenate([phi[None], gradient_differences.places(phi, around)])
         asked = model.question_at(fine, phi, points)
         return asked if inner else replace(asked, centre=estimate.question.centre)
 
     def read(phi: Floats, total: Any) -> Point:
         point = model.point_of(phi, total, 0)
-        if widths is None:
+        if around is None:
             return point
         if any(total.failed):
             return replace(point, value=-np.inf)
         gradients = np.array([model.point_of(phi, total, k).gradient for k in range(1, len(total.failed))])
-        return replace(point, information=gradient_differences.information(gradients, widths))
+        return replace(point, information=gradient_differences.information(gradients, around))
 
     phi = best.phi.copy()
     if not inner:
