@@ -330,16 +330,16 @@ class VectorModel:
             cut = self._cut_short(state, total)
             if state.bound == QUADRATURE_BOUND and not cut:
                 # the second derivative by differences, where the information is a metric only
-                ended = self.nodes == "auto"
-                return replace(state, question=None) if ended else self._ask_differences(state, at_maximum=True)
+                return replace(state, question=None) if self.nodes == "auto" else self._ask_differences(state, True)
             state = replace(state, bound=QUADRATURE_BOUND, reach=state.reach + (3 if cut else 0))
             return self._anew(state)  # the maximum of a coarser function: go on from there
         rough = self.nodes != "auto" and int(self.nodes) < METRIC_NODES
-        stale = state.curvature is None or state.evaluations >= state.measured + STEPS_PER_CURVATURE
+        stale = not state.measured or state.evaluations >= state.measured + STEPS_PER_CURVATURE
         if rough and stale and at.move < DIFFERENCES_BELOW:
             return self._ask_differences(state)
-        bound = min(max(BOUND_SHARE * at.gain, QUADRATURE_BOUND), COARSE_BOUND, state.bound)
-        state = replace(state, bound=bound)
+        if state.curvature is not None and not np.isfinite(at.move):  # of where a variance was zero: no metric here
+            return self._anew(replace(state, curvature=None))
+        state = replace(state, bound=min(max(BOUND_SHARE * at.gain, QUADRATURE_BOUND), COARSE_BOUND, state.bound))
         return replace(state, question=self.question_at(state, at.trial))
 
     def _anew(self, state: VectorState) -> VectorState:
@@ -357,7 +357,7 @@ class VectorModel:
 
     # -- second derivatives by differences, where the caller has fixed the number of nodes --
 
-    def _ask_differences(self, state: VectorState, *, at_maximum: bool = False) -> VectorState:
+    def _ask_differences(self, state: VectorState, at_maximum: bool = False) -> VectorState:
         _, at = _known(state)
         assert at.best is not None
         around, question = self._directions(at), None

@@ -192,6 +192,16 @@ def test_effects_that_depend_on_each_other_are_named(nodes):
     assert len(ours.rounds) < 25
 
 
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_a_variance_that_was_zero_on_the_way_grows_again(nodes):
+    """Differences taken where it was zero are no metric where it is not."""
+    ours = fit(simulated("binomial", 4, 6, [[0.4]], seed=2), nodes=nodes)
+    assert ours.estimate.outcome is Outcome.CONVERGED
+    assert ours.estimate.theta[0] > 0.8
+    assert np.all(np.isfinite(ours.estimate.vcov))
+    assert len(ours.rounds) < 30
+
+
 # ---- what cannot be fitted
 
 
