@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sumwise as sw
 from sumwise.datasets import load
+from sumwise.fitting.random import quadrature_words
 from sumwise.results.mixed import MixedFit
 from tests import reference
 
@@ -185,6 +186,12 @@ def test_laplace_says_how_far_more_nodes_would_move_the_coefficients(formula: st
     assert moved / 2.5 < float(found[1]) < 2.5 * moved
     assert rough.verdict.code == code
     assert "would move" not in right.verdict.text
+
+
+def test_how_far_more_nodes_would_move_is_said_where_it_is_known() -> None:
+    known, unknown = (quadrature_words(0.1, 60, [1], None, shift, "") for shift in (0.2, np.nan))
+    assert known[0].endswith("would move by up to 0.2 standard errors.")
+    assert unknown[0].endswith("leaves the log-likelihood uncertain by 0.1.")
 
 
 @pytest.mark.parametrize("bar", ["(1 + k | district)", "(k || district)"])

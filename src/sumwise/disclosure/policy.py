@@ -191,7 +191,8 @@ def minimum_rows(facts: Facts, policy: Policy) -> Refusal | None:
 def minimum_groups(facts: Facts, policy: Policy) -> Refusal | None:
     """Stops: sums over so few groups that they are a group's own: where groups are persons, a person's."""
     groups = facts.design.groups
-    return None if groups is None else _at_least("minimum-groups", groups, policy.min_groups, "groups in the sum: {}")
+    words = "groups in the sum (of several grouping factors: sets of levels that meet): {}"
+    return None if groups is None else _at_least("minimum-groups", groups, policy.min_groups, words)
 
 
 def minimum_group_rows(facts: Facts, policy: Policy) -> Refusal | None:

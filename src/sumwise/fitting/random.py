@@ -66,10 +66,12 @@ def quadrature_words(
     if error <= 1e-6:
         return "", False
     how = "Laplace's approximation (one node) leaves" if most == 1 else f"{most} nodes a group leave"
-    words = (
-        f' {how} the log-likelihood uncertain by {error:.1g}: with as many nodes as it needs (nodes="auto") the '
-        f"coefficients would move by up to {shift:.1g} standard errors."
+    words = f" {how} the log-likelihood uncertain by {error:.1g}"
+    more = (
+        f': with as many nodes as it needs (nodes="auto") the coefficients would move by up to {shift:.1g} standard '
+        f"errors"
     )
+    words += f"{more if np.isfinite(shift) else ''}."
     return words, not shift <= LARGEST_SHIFT or error > ROUGH * groups
 
 

@@ -171,7 +171,8 @@ def _told(study: Study) -> list[str]:
 # threshold -> what must hold; {} is the threshold
 _RULES = {
     "min_rows": "Fewer than {} rows.",
-    "min_groups": "Fewer than {} groups, where the model has groups.",
+    "min_groups": "Fewer than {} groups, where the model has groups; components, where it has several grouping "
+    "factors.",
     "min_group_rows": "A group with fewer rows than {}.",
     "max_parameters_per_row": "More than {} parameters a row.",
     "min_effective": "A column that rests on fewer than {} rows, effectively.",

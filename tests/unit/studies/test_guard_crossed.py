@@ -85,7 +85,9 @@ def test_a_site_that_is_one_component_passes_only_where_groups_may_be_told(formu
     table = clinics(3, 200)
     found = seen(formula, table, **options)
     assert set(found.refused.values()) == {"minimum-groups"}
-    assert found.words["site-00"] == "groups in the sum: 1; the policy asks for at least 5"
+    assert found.words["site-00"] == (
+        "groups in the sum (of several grouping factors: sets of levels that meet): 1; the policy asks for at least 5"
+    )
     assert seen(formula, table, TOLD, **options).state.phase is Phase.FINISHED
 
 
