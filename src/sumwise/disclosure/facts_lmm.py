@@ -115,6 +115,7 @@ def _within(columns: Sequence[Floats], rows: Rows, w: Floats) -> list[Floats]:
 
 def share_of_residuals(columns: Sequence[Floats], group: Ints) -> float:
     """The largest share of one group in the sum of squares of a combination of the columns (n,)."""
+    columns = [c for c in columns if c.any()]  # rows of no weight may be all that one has
     if not columns:
         return 0.0
     U, values, _ = np.linalg.svd(np.stack([c / np.abs(c).max() for c in columns], axis=1), full_matrices=False)

@@ -191,6 +191,8 @@ def _range(rows: Rows, family: str, eta: Floats, around: Floats) -> float:
     all predictors are far out together, what overflows in one group and not in others tells them apart.
     """
     total = facts_glm.taking_part(rows, family)
+    if not total.any():
+        return 0.0
     mean = 0.0 if family == "binomial" else math.log(max(float(np.average(rows.y, weights=total)), 1e-300))
     if family != "binomial" and rows.offset is not None:
         mean -= float(np.average(rows.offset, weights=total))

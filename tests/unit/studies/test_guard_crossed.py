@@ -11,7 +11,7 @@ import pytest
 
 from sumwise.data import open_sites
 from sumwise.disclosure import facts_crossed, facts_lmm, facts_vectors
-from sumwise.disclosure.policy import Policy
+from sumwise.disclosure.policy import OPEN, Policy
 from sumwise.models.glmm_crossed_messages import CrossedQuestion
 from sumwise.models.glmm_crossed_site import CrossedSite
 from sumwise.models.glmm_vectors_messages import VectorQuestion
@@ -150,3 +150,19 @@ def test_effects_of_components_are_those_of_groups_where_components_are_groups()
     np.testing.assert_allclose(ours.eta, other.eta, atol=1e-9)
     w = np.exp(ours.eta)
     assert ours.share(w) == pytest.approx(other.share(w), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        (f"score ~ x + {CROSSED}", {}),
+        ("score ~ x + (1 | clinic)", {}),
+        (f"visits ~ x + {CROSSED}", {"family": "poisson"}),
+        ("visits ~ x + (1 | clinic)", {"family": "poisson"}),
+    ],
+)
+def test_a_site_whose_rows_have_no_weight_is_judged_too(formula: str, options: dict) -> None:
+    table = clinics(12, 40)
+    table = table.assign(w=np.where(table["clinic"] % 3 == 1, 0.0, 1.0))
+    assert seen(formula, table, OPEN, weights="w", **options).state.phase is Phase.FINISHED
+    assert "site-01" in seen(formula, table, weights="w", **options).refused
