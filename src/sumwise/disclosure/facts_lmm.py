@@ -168,6 +168,8 @@ def _between_columns(rows: Rows, w: Floats) -> float:
     known = (vectors * back[:, None, :]) @ vectors.transpose(0, 2, 1) @ (scale[:, None] * B)
     size = np.sqrt(np.square(known).sum(axis=(0, 1)))
     there = size > ROUNDING * np.sqrt([np.sum(w * np.square(x)) for x in X])
+    if not there.any():
+        return 0.0
     known = known[:, :, there] / size[there]
     lines = [known]
     for S in asked(np.ones(q))[::SOME]:
