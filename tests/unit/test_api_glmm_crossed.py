@@ -162,3 +162,24 @@ def test_weights_count_rows_as_often() -> None:
     two = sw.fit(f"count ~ x + {BOTH}", twice, family="poisson")
     assert one.loglik == pytest.approx(two.loglik, abs=1e-9)
     np.testing.assert_allclose(one.coef, two.coef, atol=1e-8)
+
+
+@pytest.mark.parametrize("bars", ["(1 | a)", "(1 + x | a)", "(1 | a) + (1 | b)"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_columns_that_hang_together_are_fitted_as_their_difference_would_be(bars: str, seed: int) -> None:
+    """z differs from x by a thousandth: the steps to the maximum are long along both, and short in what they tell."""
+    rng = np.random.default_rng(seed)
+    n = 150
+    a, b, x = rng.integers(0, 15, n), rng.integers(0, 6, n), rng.normal(size=n)
+    z = x + 1e-3 * rng.normal(size=n)
+    eta = 0.3 + 0.3 * x + 0.5 * rng.normal(size=15)[a] + 0.3 * rng.normal(size=6)[b]
+    table = pd.DataFrame({"a": a, "b": b, "x": x, "z": z, "d": z - x, "y": rng.poisson(np.exp(eta))})
+    together = sw.fit(f"y ~ x + z + {bars}", table, family="poisson")
+    apart = sw.fit(f"y ~ x + d + {bars}", table, family="poisson")
+    assert together.verdict.code == apart.verdict.code
+    assert together.verdict.code in ("converged", "boundary")
+    assert abs(len(together.rounds) - len(apart.rounds)) <= 1
+    assert together.loglik == pytest.approx(apart.loglik, abs=1e-8)
+    assert together.coef["x"] + together.coef["z"] == pytest.approx(apart.coef["x"], abs=1e-5 * apart.se["x"])
+    assert together.coef["z"] == pytest.approx(apart.coef["d"], abs=1e-5 * apart.se["d"])
+    assert together.se["z"] == pytest.approx(apart.se["d"], rel=1e-5)

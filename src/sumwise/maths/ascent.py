@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumwise.kernels.library import exp
+from sumwise.maths import covariance
 from sumwise.maths.boundary import (
     JUMP_BELOW,
     LEAST_RISE,
@@ -40,7 +41,7 @@ from sumwise.maths.boundary import (
     shrinks,
     steepest,
 )
-from sumwise.maths.cholesky import Factor, cholesky, equilibrate
+from sumwise.maths.cholesky import Factor, cholesky, equilibrate, times
 from sumwise.maths.newton import LARGEST_LOG_STEP, Outcome, Point, dot, fading, length_in_standard_errors
 
 __all__ = ["Outcome", "Point", "State", "advance", "free_parameters", "move_in_standard_errors", "start"]
@@ -232,7 +233,8 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
     whether the information is positive definite.
 
     (A + shift D)^-1 g: without a shift where that is possible and short enough; else with one that makes the matrix
-    positive definite and the step about as long as the trust region allows.
+    positive definite and the step about as long as the trust region allows.  D is that of independent combinations of
+    what is no theta: along the axes of columns that hang together every useful step would be long.
     """
     free, growing = free_parameters(point.phi, state.blocks), _growing(point, state.blocks)
     scale = np.where(growing, point.phi, 1.0)
@@ -243,6 +245,9 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
     D = np.where(growing, np.maximum(D, np.abs(g) / LARGEST_LOG_STEP), D)
     D = np.where(D > 0, D, 1.0)
     g, A, D, logarithmic = g[free], A[np.ix_(free, free)], D[free], growing[free]
+    turn = _turn(A, len(point.phi) - covariance.size(state.blocks))
+    g, A = times(turn, g), times(times(turn, A), turn.T)
+    A, D = (A + A.T) / 2, np.where(np.any(turn != np.eye(len(turn)), axis=1), 1.0, D)
     factor, radius = cholesky(A), state.radius
     definite = factor is not None
     if not definite:  # nothing in the parabola says how far to go: as far as its slopes and sizes do, or as last time
@@ -255,8 +260,16 @@ def _step(point: Point, state: State) -> tuple[Floats, float, float, bool]:
             step += radius / 2 * np.copysign(1.0, dot(direction, g / root)) * direction / root
     gain = dot(g, step) - dot(step, np.array([dot(row, step) for row in A])) / 2
     out = np.zeros(len(point.phi))
-    out[free] = step
+    out[free] = times(turn.T, step)
     return out, sqrt(dot(step * step, D)), gain, definite
+
+
+def _turn(A: Floats, count: int) -> Floats:
+    """(n, n): W with W A W' = I in the first `count` parameters, which are free, and the identity in the others."""
+    turn, factor = np.eye(len(A)), cholesky(A[:count, :count])
+    if factor is not None:
+        turn[:count, :count] = factor.whitening()
+    return turn
 
 
 def _within(g: Floats, A: Floats, D: Floats, radius: float, logarithmic: Bools, unshifted: Factor | None) -> Floats:
