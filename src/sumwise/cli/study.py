@@ -20,6 +20,7 @@ from sumwise.errors import UsageError
 from sumwise.fitting.options import Options
 from sumwise.protocol.keys import KEY_BYTES
 from sumwise.protocol.study import to_toml
+from sumwise.protocol.study_leaves import by_components
 from sumwise.protocol.study_words import in_words
 from sumwise.studies.centre import open_coordinator, published
 from sumwise.studies.centre import replay as replay_of
@@ -94,6 +95,12 @@ def init(
     )
     write_new(output, to_toml(written), "the study")
     click.echo(f"Written to {output}. Your key is {key}: keep it secret.\n")
+    if by_components(written) and written.policy.min_groups > 1:
+        click.echo(
+            f"Sites answer only with {written.policy.min_groups:g} components or more: levels that a chain of rows "
+            f"joins. Where\npatients and raters of a site are crossed it has a single one; --policy min_groups=1 lets "
+            f"their sums be told.\n"
+        )
     click.echo(f"Next: read it with   sumwise study check {output}")
     click.echo(f"      send it to every site, whose steward runs   sumwise site approve {output}")
 

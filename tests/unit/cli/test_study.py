@@ -15,6 +15,7 @@ import sumwise
 from sumwise.cli import main
 from sumwise.datasets import load
 from tests.unit.studies.test_same_bits import CONTRACEPTION, same
+from tests.unit.studies.test_same_bits_crossed import clinics
 
 NAMES = ("middle", "north", "south")
 WAITING, FAULT = 3, 2
@@ -389,3 +390,32 @@ def test_a_secure_sum_shows_the_coordinator_totals_alone(tmp_path: Path) -> None
     for number in range(2, 9):
         sizes = {(tmp_path / "messages" / name / f"{number:06d}.msg").stat().st_size - len(name) for name in NAMES}
         assert len(sizes) == 1
+
+
+def test_a_model_of_crossed_factors_says_what_its_sites_need(tmp_path: Path) -> None:
+    """With 5 components or more asked for, a site whose levels hang together does not answer."""
+    rows = clinics(3, 200)
+    people = People(tmp_path)
+    for k, name in enumerate(NAMES):
+        (tmp_path / name).mkdir()
+        rows[rows["clinic"] == k].to_csv(tmp_path / name / "scores.csv", index=False)
+        files = ("--csv", "scores.csv", "--messages", "../messages", "--folder", str(tmp_path / name))
+        people.does("site", "init", name, *files)
+        path = tmp_path / name / "site.toml"
+        path.write_text(path.read_text().replace("\nmin_groups = 5", "\nmin_groups = 1"))
+    rows.to_csv(tmp_path / "example.csv", index=False)
+    sites = [word for name in NAMES for word in ("--site", f"{name}={tmp_path / name / name}.pub")]
+    formula = "score ~ x + (1 | patient) + (1 | rater)"
+    words = ("study", "init", formula, str(tmp_path / "example.csv"), "--id", "scores", "--purpose", "p", *sites)
+    end = ("--expires", "2099-12-31", "--results-to", "us", "--key", str(tmp_path / "coordinator.key"))
+    told = " ".join(people.does(*words, *end, "-o", str(tmp_path / "strict.toml")).split())
+    assert "Sites answer only with 5 components or more: levels that a chain of rows joins" in told
+    more = ("--policy", "min_groups=1", "-o", str(tmp_path / "study.toml"))
+    assert "components" not in people.does(*words, *end, *more)
+    for name in NAMES:
+        code, _, err = people.at(name, "approve", "--yes")
+        assert code == 0, err
+    code, out, err = people.goes_on()
+    assert code == 0, err
+    pooled = sumwise.fit(formula, rows)
+    assert f"{pooled.loglik:.2f}" in out
