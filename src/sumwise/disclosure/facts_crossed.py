@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -266,19 +265,13 @@ def _functions(rows: Rows, root: Floats, kind: Ints, level: Ints) -> list[Floats
     names = [name for t in rows.random for name in t.columns]
     same, one = level[:, None] == level, np.eye(len(kind))
     found = [root @ np.linalg.pinv(root, rcond=1e-9, hermitian=True)]
-    for S in _asked(len(names)):
+    for S in asked(np.ones(len(names))):
         inside = root @ ((S * (term[:, None] == term))[kind][:, kind] * same) @ root  # terms do not vary together
         K = inside @ np.linalg.inv(one + inside)
         found.append((K + K.T) / 2)
     diagonal = np.maximum(np.square(root).sum(axis=0), 1e-300)
     intercepts = [kind == k for k, name in enumerate(names) if name == "(Intercept)"]
     return [*found, *(root * np.where(own, 1 / diagonal, 0.0) @ root for own in intercepts)]  # the moments' `between`
-
-
-def _asked(effects: int) -> list[Floats]:
-    """Covariances such as a fit asks about, in units of 1 / mean of the diagonal of A."""
-    more = product((0.1, 0.3, 1.0, 2.0, 4.0, 10.0), repeat=2) if effects == 2 else ()
-    return [*asked(np.ones(effects)), *(np.diag(sizes) for sizes in more)]
 
 
 def _largest(blocks: Sequence[Floats]) -> float:

@@ -92,7 +92,7 @@ def glm_design(rows: Rows, family: str, parameters: int) -> DesignFacts:
         leverage=max(
             leverage([*columns[: len(rows.x)], response], counted),
             leverage(columns, None),
-            told(leverage([*columns, *functions], None), len(counted) - 1) if functions else 0.0,
+            told(leverage([*columns, *functions], None), int(np.count_nonzero(counted)) - 1) if functions else 0.0,
         ),
         digit_gaps=widest([digit_gaps(f.parts[0]) for f in [*columns, *functions]]),
     )
@@ -189,7 +189,7 @@ def glm_question(
 def _rests_on(values: Floats) -> float:
     """`effective_count` of numbers that are summed as they are: inf where no row stands out from all others."""
     size = np.square(values / max(np.abs(values).max(initial=0.0), 1e-300))
-    share = told(float(size.max(initial=0.0) / max(size.sum(), 1.0)), len(values) - 1)
+    share = told(float(size.max(initial=0.0) / max(size.sum(), 1.0)), int(np.count_nonzero(size)) - 1)
     return math.inf if share == 0 else effective_count(values)
 
 

@@ -192,7 +192,8 @@ def asked(mean: Floats) -> list[Floats]:
     scale = 1 / np.sqrt(np.where(mean > 0, mean, 1.0))
     steps = [0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0]
     if q <= 3:
-        sizes = [*product(steps[1::2], repeat=q), *((s,) * q for s in steps)]
+        finer = [0.1, 0.3, 1.0, 2.0, 4.0, 10.0] if q == 2 else steps[1::2]
+        sizes = [*product(finer, repeat=q), *((s,) * q for s in steps)]
     else:
         sizes = [tuple(s if k == j else 1.0 for k in range(q)) for j in range(q) for s in steps]
     found = [np.diag(np.array(size) * scale**2) for size in dict.fromkeys(sizes)]

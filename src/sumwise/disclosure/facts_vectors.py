@@ -73,7 +73,7 @@ def vector_design(rows: Rows, family: str, effects: Sequence[str], parameters: i
         groups=len(per_group),
         smallest_group=int(per_group.min(initial=len(rows.y))),
         effective=base.effective | by_name(names, [effective(z, counted) for z in rows.z]),
-        leverage=max(base.leverage, leverage(columns, counted), told(alone, len(counted) - 1)),
+        leverage=max(base.leverage, leverage(columns, counted), told(alone, int(np.count_nonzero(counted)) - 1)),
         digit_gaps=widest([base.digit_gaps, *(digit_gaps(z) for z in rows.z)]),
         group_leverage=group_leverage(columns, counted, rows.group, len(rows.groups)),
     )

@@ -97,7 +97,8 @@ def told_scores(score: Floats, columns: Sequence[Floats], group: Ints, groups: i
 def told_share(squares: Floats) -> float:
     """The largest share among squares, 0 where the others hide it."""
     total = float(squares.sum())
-    return told(float(squares.max(initial=0.0)) / total, len(squares) - 1) if total > 0 else 0.0
+    others = int(np.count_nonzero(squares)) - 1  # what adds nothing hides nothing
+    return told(float(squares.max(initial=0.0)) / total, others) if total > 0 else 0.0
 
 
 def group_gaps(columns: Sequence[Floats], weighing: Sequence[Floats], group: Ints, groups: int) -> tuple[float, ...]:
