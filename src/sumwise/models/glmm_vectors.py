@@ -320,9 +320,8 @@ class VectorModel:
         orders = state.question.orders
         if at.best is point:
             nodes = {k: n for k, n in zip(orders, total.used[0], strict=True) if n}
-            state = replace(state, nodes=nodes, error=measured)
-            if self.nodes == "auto":
-                state = replace(state, first_order=_first_order(orders, total.used[0]))
+            first = _first_order(orders, total.used[0], state.bound) if self.nodes == "auto" else 0
+            state = replace(state, nodes=nodes, error=measured, first_order=first)
         state = replace(state, ascent=at, evaluations=state.evaluations + 1)
         if state.evaluations >= self.max_evaluations:
             return replace(state, question=None)
@@ -358,7 +357,7 @@ class VectorModel:
     # -- second derivatives by differences, where the caller has fixed the number of nodes --
 
     def _ask_differences(self, state: VectorState, at_maximum: bool = False) -> VectorState:
-        _, at = _known(state)
+        at = _known(state)[1]
         assert at.best is not None
         around, question = self._directions(at), None
         if around is not None:  # else there is nothing to differentiate
@@ -406,12 +405,13 @@ class VectorModel:
         return Point(phi, value, gradient[back], information[np.ix_(back, back)])
 
 
-def _first_order(orders: tuple[int, ...], used: tuple[int, ...]) -> int:
+def _first_order(orders: tuple[int, ...], used: tuple[int, ...], bound: float) -> int:
     """The order to begin with next: one before that which a quarter of the groups were content with, the second of its
-    pair.
+    pair; while bounds fall fast, that of three quarters, unless they took the first pair.
     """
-    taken = next((k for k in range(len(used)) if 4 * sum(used[: k + 1]) >= sum(used)), 0)
-    return orders[max(taken - 1, 0)]
+    fast = QUADRATURE_BOUND < bound < COARSE_BOUND
+    taken = next((k for k in range(len(used)) if 4 * sum(used[: k + 1]) >= (1 + 2 * fast) * sum(used)), 0)
+    return orders[max(taken - (not fast or taken < 2), 0)]
 
 
 def _known(state: VectorState) -> tuple[VectorMoments, ascent.State]:
