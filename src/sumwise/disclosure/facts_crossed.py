@@ -55,7 +55,8 @@ class Rows(facts_lmm.Rows, Protocol):
 @dataclass(frozen=True, slots=True)
 class ByComponent:
     """The rows, with their components in the place of groups.   fewest: rows of the level that has the fewest, of
-    those in which an effect is not zero."""
+    those in which an effect is not zero.
+    """
 
     rows: Rows
     group: Ints
@@ -120,7 +121,7 @@ def effects_of_components(by: ByComponent, question: VectorQuestion, site: Any) 
     """
     point, p = question.points[0], len(by.rows.x)
     terms, moved = by.terms, [v - c for v, c in zip((*by.rows.x, *by.rows.z), question.centre, strict=True)]
-    Lambda = terms.factors(point[p : p + sum(covariance.size((q,)) for q in terms.blocks)])
+    Lambda = terms.factors(point[p : p + covariance.size(terms.blocks)])
     effect, _ = site.modes(question)
     eta, turned = np.zeros(len(by.rows.y)), []
     starts = np.cumsum([p, *terms.blocks])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from sumwise.data import open_sites
+from sumwise.errors import ProtocolError
+from sumwise.models import lmm_messages as lmm
 from sumwise.protocol.states import Phase
 from sumwise.protocol.study import Study
 from sumwise.protocol.wire import masked
@@ -56,6 +60,28 @@ def masked_answers(question: Any, summands: Mapping[str, Any], number: int) -> t
         masked.check(sent[site], again, 3)
     assert len({len(encode(one)) for one in sent.values()}) == 1
     return again, sent
+
+
+def check_masked_total(question: Any, summands: Mapping[str, Any], number: int) -> tuple[Any, dict[str, Any]]:
+    """`masked_answers`, out of whose masks the total comes: its very bytes, but that a Gram has units of its own."""
+    again, sent = masked_answers(question, summands, number)
+    total, found = reduce(add, summands.values()), masked.total(sent, again)
+    if isinstance(total, lmm.Moments):
+        m = total.gram.columns
+        pairs = [(i, j) for i in range(m) for j in range(i + 1)]
+        assert [found.gram.fraction(*p) for p in pairs] == [total.gram.fraction(*p) for p in pairs]
+        found = replace(found, gram=total.gram)
+        assert found == total
+    assert encode(found) == encode(total)
+    return again, sent
+
+
+def check_lengths(question: Any, sent: Mapping[str, Any]) -> None:
+    """A masked answer's length follows from the question: one number more or less is refused."""
+    first = sent["site-00"]
+    for count in (len(first.numbers) - 1, len(first.numbers) + 1):
+        with pytest.raises(ProtocolError, match=f"{count} masked numbers"):
+            masked.check(replace(first, numbers=(0,) * count), question, 3)
 
 
 def check_that_a_lie_crashes_nothing(model: Any, sites: Mapping[str, Any], lie: Callable[[Any], Any]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import lru_cache, reduce
-from operator import add
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,9 @@ from tests.unit.protocol.wire.conversations import (
     HEADERS,
     MASKS,
     SITES,
+    check_lengths,
+    check_masked_total,
     check_that_a_lie_crashes_nothing,
-    masked_answers,
     model_and_sites,
     rounds,
 )
@@ -58,16 +58,8 @@ def test_what_fits_say_comes_back_plain_and_masked(name: str) -> None:
     """The very bytes of the total come out of the masks, and a masked answer's length follows from the question."""
     asked = rounds_of(name)
     for number, (question, summands) in [*[*enumerate(asked, 1)][:3], (len(asked), asked[-1])]:
-        again, sent = masked_answers(question, summands, number)
-        total = reduce(add, summands.values())
-        back = masked.total(sent, again)
-        assert type(back) is type(total)
-        if not isinstance(total, Moments):  # whose Gram may count in other units
-            assert encode(back) == encode(total)
-        first = sent["site-00"]
-        for count in (len(first.numbers) - 1, len(first.numbers) + 1):
-            with pytest.raises(ProtocolError, match=f"{count} masked numbers"):
-                masked.check(replace(first, numbers=(0,) * count), question, 3)
+        _, sent = check_masked_total(question, summands, number)
+        check_lengths(question, sent)
 
 
 def sums(*shape: int) -> ExactSum:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, reduce
-from operator import add
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from sumwise.protocol.wire import masked
 from sumwise.protocol.wire.payloads import answers, decode, encode
 from tests.unit.protocol.studies import STUDY, site_keys
 from tests.unit.protocol.studies import study as a_study
-from tests.unit.protocol.wire.conversations import HEADERS, MASKS, SITES, masked_answers, model_and_sites, rounds
+from tests.unit.protocol.wire.conversations import HEADERS, MASKS, SITES, check_masked_total, model_and_sites, rounds
 from tests.unit.studies.hospitals import study
 from tests.unit.studies.test_same_bits_families import CASES, table_of
 
@@ -42,15 +41,7 @@ def rounds_of(name: str) -> list[tuple[Any, dict[str, Any]]]:
 def test_what_fits_say_comes_back_plain_and_masked(name: str) -> None:
     """The very bytes of the total come out of the masks, and a masked answer's length follows from the question."""
     for number, (question, summands) in enumerate(rounds_of(name), 1):
-        again, sent = masked_answers(question, summands, number)
-        total = reduce(add, summands.values())
-        found = masked.total(sent, again)
-        assert encode(found) == encode(total) or isinstance(total, lmm.Moments)
-        if isinstance(total, lmm.Moments):  # in units of its own
-            m = total.gram.columns
-            pairs = [(i, j) for i in range(m) for j in range(i + 1)]
-            assert [found.gram.fraction(*p) for p in pairs] == [total.gram.fraction(*p) for p in pairs]
-            assert replace(found, gram=total.gram) == total
+        check_masked_total(question, summands, number)
 
 
 def test_the_length_of_a_masked_answer_tells_nothing_of_the_rows() -> None:
@@ -149,7 +140,7 @@ def test_shapes_beyond_the_bytes_are_refused_before_anything_is_made() -> None:
 
 
 @pytest.mark.parametrize("name", ["sleepstudy REML", "negative binomial"])
-def test_masked_answers_of_another_count_or_width_are_refused(name: str) -> None:
+def test_check_masked_total_of_another_count_or_width_are_refused(name: str) -> None:
     for number, (question, summands) in enumerate(rounds_of(name)[:3], 1):
         site, summand = next(iter(summands.items()))
         sent = masked.mask_summand(summand, question, number, STUDY, site, site_keys(site).masking, MASKS)
